@@ -34,9 +34,9 @@ REDACTED = "[personal data]"
 _allowed = False
 
 
-def allow_personal_data(allowed: bool) -> None:  # noqa: FBT001 - a switch is what it is
+def allow_personal_data(allowed: bool) -> None:
     """Switch personal data in log lines on or off for this process (off at first)."""
-    global _allowed  # noqa: PLW0603 - logging is per process, and so is what it may say
+    global _allowed
     _allowed = allowed
 
 

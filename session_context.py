@@ -98,7 +98,7 @@ def bind_job(*, whole_process: bool) -> JobBinding:
     Returns:
         The empty binding, already in the current context.
     """
-    global _process_binding  # noqa: PLW0603 - one job a process is LiveKit's own rule
+    global _process_binding
     binding = JobBinding()
     _context_binding.set(binding)
     if whole_process:

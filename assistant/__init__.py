@@ -1,0 +1,1 @@
+"""The conversation: who the assistant is, its models, greeting, recall and tools."""

@@ -1,0 +1,236 @@
+"""One conversation with one person, from the moment they are bound to the end.
+
+Owns what the conversation needs and frees it within deadlines: the threads that reach the
+store, the recorder, recall, and the AgentSession's listeners.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timezone
+
+from livekit import rtc
+from livekit.agents import (
+    NOT_GIVEN,
+    AgentSession,
+    CloseEvent,
+    ConversationItemAddedEvent,
+)
+from livekit.agents.llm import ChatMessage
+from livekit.agents.voice import SpeechHandle
+from livekit.agents.voice.room_io import RoomOptions
+
+from assistant import persona
+from assistant.assistant import Assistant
+from assistant.greeting import GreetingMaterial, greeting
+from assistant.preparation import prepare
+from assistant.prompt import instructions
+from assistant.providers import Models
+from assistant.tools import PersonTools
+from config import Settings
+from memory import MemoryManager
+from memory.recall import Recall
+from memory.recorder import Recorder, UserTurn
+from profiles import ProfileManager
+from storage import StorageError, StoreThreads
+
+logger = logging.getLogger("assistant.conversation")
+
+_TRANSCRIPT_TIMEOUT_S = 0.3
+"""How long a closing session waits for the last words; the framework's 2 s delay each end."""
+
+_STORE_THREADS = 6
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What whoever dispatched the conversation asked for; None means nothing.
+
+    Attributes:
+        session_id: names the conversation; part of the id of everything it writes.
+        opening_line: is said first, whoever comes.
+        language: a BCP 47 tag that wins over the profile's and the settings'.
+        time_zone: an IANA name, likewise.
+    """
+
+    session_id: str
+    opening_line: str | None = None
+    language: str | None = None
+    time_zone: str | None = None
+
+
+class Conversation:
+    """A session with memory. Use it where the session's user is bound.
+
+    Args:
+        settings: deadlines and defaults.
+        memory: the session's memory, or None where nothing is remembered.
+        profiles: the session's profile, or None likewise.
+        wishes: what the dispatch asked for.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        memory: MemoryManager | None,
+        profiles: ProfileManager | None,
+        wishes: Wishes,
+    ) -> None:
+        self._settings = settings
+        self._memory = memory
+        self._profiles = profiles
+        self._wishes = wishes
+        self._threads = StoreThreads(_STORE_THREADS)
+        self._material = GreetingMaterial()
+        self._recorder: Recorder | None = None
+        self._recall: Recall | None = None
+        self._session: AgentSession[None] | None = None
+        self._first_turn: asyncio.Task[None] | None = None
+
+    @property
+    def language(self) -> str:
+        """The language of the session, a BCP 47 tag."""
+        about = self._material.about
+        return self._wishes.language or about.language or self._settings.providers.language
+
+    async def prepare(self) -> bool:
+        """Make the profile and load what the greeting needs.
+
+        Returns:
+            Whether the profile is known to exist; the conversation goes on without.
+        """
+        if self._profiles is None or self._memory is None:
+            return False
+        ready, self._material = await prepare(
+            self._profiles,
+            self._memory,
+            self._threads,
+            deadline_s=self._settings.store.join_deadline_ms / 1000,
+        )
+        return ready
+
+    async def start(
+        self,
+        models: Models,
+        *,
+        room: rtc.Room | None = None,
+        participant_identity: str | None = None,
+        on_close: Callable[[CloseEvent], None] | None = None,
+    ) -> AgentSession[None]:
+        """Start to listen.
+
+        Args:
+            models: what hears, thinks and speaks.
+            room: where the person is; None for a session without a room.
+            participant_identity: the one participant who is heard in it.
+            on_close: called once, when the session has ended for whatever reason.
+        """
+        session: AgentSession[None] = AgentSession(
+            llm=models.llm,
+            stt=models.stt or NOT_GIVEN,
+            tts=models.tts or NOT_GIVEN,
+            vad=models.vad,
+            turn_handling=models.turn_handling,
+            session_close_transcript_timeout=_TRANSCRIPT_TIMEOUT_S,
+        )
+        session.on("conversation_item_added", self._on_item)
+        if on_close is not None:
+            session.once("close", on_close)
+        self._session = session
+        await session.start(
+            self._assistant(),
+            room=room or NOT_GIVEN,
+            room_options=RoomOptions(
+                participant_identity=participant_identity or NOT_GIVEN,
+                audio_input=models.speaks,
+                audio_output=models.speaks,
+            ),
+            session_host=False,
+            record=False,
+        )
+        return session
+
+    def greet(self) -> SpeechHandle:
+        """Say the first sentence, and return its handle, which can be awaited."""
+        if self._session is None:
+            raise RuntimeError("start the conversation before greeting")
+        line = greeting(self._wishes.opening_line, self._material)
+        if self._wishes.opening_line or self.language.lower().startswith("en"):
+            return self._session.say(line)
+        return self._session.generate_reply(
+            instructions=f"Greet the person in {self.language}, in the sense of: {line}"
+        )
+
+    async def aclose(self) -> None:
+        """Store what is still to be stored and free everything, within the drain deadline."""
+        deadline_s = self._settings.store.drain_deadline_s
+        if self._session is not None:
+            self._session.off("conversation_item_added", self._on_item)
+        if self._recall is not None:
+            await self._recall.aclose()
+        if self._recorder is not None:
+            await self._recorder.aclose(deadline_s)
+        if self._first_turn is not None:
+            await asyncio.wait({self._first_turn}, timeout=deadline_s)
+            self._first_turn.cancel()
+        self._threads.close()
+
+    def _assistant(self) -> Assistant:
+        tools = list(persona.EXTRA_TOOLS)
+        if self._memory is not None and self._profiles is not None:
+            tools += self._remember_with(self._memory, self._profiles).tools()
+        about = self._material.about
+        prompt = instructions(
+            persona.INSTRUCTIONS,
+            about=about,
+            details=self._material.details,
+            language=self.language,
+            time_zone=self._wishes.time_zone
+            or about.time_zone
+            or self._settings.providers.time_zone,
+            now=datetime.now(timezone.utc),
+        )
+        return Assistant(instructions=prompt, tools=tools, recall=self._recall)
+
+    def _remember_with(self, memory: MemoryManager, profiles: ProfileManager) -> PersonTools:
+        store = self._settings.store
+        self._recall = recall = Recall(
+            memory,
+            self._threads,
+            deadline_s=store.recall_deadline_ms / 1000,
+            limit=store.recall_limit,
+        )
+        self._recorder = recorder = Recorder(memory, self._threads, self._wishes.session_id)
+        recorder.start()
+        return PersonTools(
+            memory,
+            profiles,
+            self._threads,
+            session_id=self._wishes.session_id,
+            deadline_s=store.join_deadline_ms / 1000,
+            on_change=recall.drop_result,
+            settle=recorder.settle,
+        )
+
+    def _on_item(self, event: ConversationItemAddedEvent) -> None:
+        item = event.item
+        if not isinstance(item, ChatMessage) or item.role != "user" or self._recorder is None:
+            return
+        text = item.text_content
+        if text and text.strip():
+            self._recorder.hear(UserTurn(text, item.id, item.created_at))
+            if self._first_turn is None:
+                self._first_turn = asyncio.create_task(self._note_first_conversation())
+
+    async def _note_first_conversation(self) -> None:
+        profile = self._material.profile
+        if self._profiles is None or (profile is not None and not profile.is_first_login):
+            return
+        try:
+            await self._threads.run(self._profiles.complete_first_login)
+        except StorageError as error:
+            logger.warning("the first login was not noted", extra={"error": str(error)})

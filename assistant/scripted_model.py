@@ -1,0 +1,170 @@
+"""The scripted demo model: no intelligence, no account, the same tools and recall.
+
+It lets a newcomer see the whole product without a key. It understands a handful of plain
+English sentences, and says so when it does not.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+from typing import Any
+
+from livekit.agents import DEFAULT_API_CONNECT_OPTIONS, NOT_GIVEN, APIConnectOptions, NotGivenOr
+from livekit.agents.llm import (
+    LLM,
+    ChatChunk,
+    ChatContext,
+    ChatMessage,
+    ChoiceDelta,
+    FunctionCallOutput,
+    FunctionToolCall,
+    LLMStream,
+    Tool,
+    ToolChoice,
+)
+
+from assistant.prompt import NOTES_HEADING, last_user_text
+
+Reply = str | FunctionToolCall
+
+DEMO_NOTICE = (
+    "I am the scripted demo model and understand only a few sentences. "
+    "Tell me your name, say what your favorite color is, or ask what I know about you."
+)
+
+_NAME = re.compile(
+    r"\b(?:my name is|call me|i am called)\s+(?P<name>[^\W\d_][\w'-]*)", re.IGNORECASE
+)
+_FORGET = re.compile(
+    r"\bforget (?:about )?(?:that )?(?:my |the )?(?P<what>[\w' -]{2,60})", re.IGNORECASE
+)
+_IS = re.compile(
+    r"\bmy (?P<what>[\w' -]{2,40}?) (?:is|are) (?P<value>[^?]{1,200}?)[.!]?$", re.IGNORECASE
+)
+_WHAT = re.compile(r"\bwhat(?:'s| is| are| was)? my (?P<what>[\w' -]{2,40})", re.IGNORECASE)
+_ALL = re.compile(r"\bwhat do you (?:know|remember)", re.IGNORECASE)
+_NOTE = re.compile(r'^- \S+ \S+ "(?P<key>[^"]+)": (?P<value>".*")$', re.MULTILINE)
+
+
+class ScriptedModel(LLM[Any]):
+    """Answers by a few patterns instead of by a language model."""
+
+    @property
+    def model(self) -> str:
+        """The name that logs and metrics show."""
+        return "scripted-demo"
+
+    @property
+    def provider(self) -> str:
+        """No provider: it runs in this process."""
+        return "none"
+
+    def chat(
+        self,
+        *,
+        chat_ctx: ChatContext,
+        tools: list[Tool] | None = None,
+        conn_options: APIConnectOptions = DEFAULT_API_CONNECT_OPTIONS,
+        parallel_tool_calls: NotGivenOr[bool] = NOT_GIVEN,  # noqa: ARG002 - the LLM's interface
+        tool_choice: NotGivenOr[ToolChoice] = NOT_GIVEN,  # noqa: ARG002
+        extra_kwargs: NotGivenOr[dict[str, Any]] = NOT_GIVEN,  # noqa: ARG002
+    ) -> LLMStream:
+        """Answer the last message, or put the last tool's answer into words."""
+        return _ScriptedStream(
+            self, chat_ctx=chat_ctx, tools=tools or [], conn_options=conn_options
+        )
+
+
+class _ScriptedStream(LLMStream):
+    async def _run(self) -> None:
+        answer = scripted_reply(self._chat_ctx, {tool.id for tool in self._tools})
+        request_id = f"scripted-{uuid.uuid4()}"
+        if isinstance(answer, str):
+            for word in re.findall(r"\S+\s*", answer):
+                delta = ChoiceDelta(role="assistant", content=word)
+                self._event_ch.send_nowait(ChatChunk(id=request_id, delta=delta))
+        else:
+            delta = ChoiceDelta(role="assistant", tool_calls=[answer])
+            self._event_ch.send_nowait(ChatChunk(id=request_id, delta=delta))
+
+
+def scripted_reply(chat_ctx: ChatContext, tools: set[str]) -> Reply:
+    """Return what the model says or which tool it calls, given the context and the tools."""
+    last = chat_ctx.items[-1] if chat_ctx.items else None
+    if isinstance(last, FunctionCallOutput):
+        return _in_words(last)
+    text = (last_user_text(chat_ctx) or "").strip().replace("\u2019", "'")
+    call = _wanted_tool(text)
+    if call is not None and call.name in tools:
+        return call
+    return _from_notes(text, _notes(chat_ctx))
+
+
+def _wanted_tool(text: str) -> FunctionToolCall | None:
+    if match := _NAME.search(text):
+        return _call("update_user_profile", first_name=match["name"].title())
+    if match := _FORGET.search(text):
+        if _slug(match["what"]) == "name":
+            return _call("forget_user_profile")
+        return _call("forget_memory", category="FACT", key=_slug(match["what"]))
+    if _ALL.search(text):
+        return _call("list_memories", category=None)
+    if match := _WHAT.search(text):
+        return _call("retrieve_memory", category="FACT", key=_slug(match["what"]))
+    if match := _IS.search(text):
+        return _call(
+            "store_memory", category="FACT", key=_slug(match["what"]), value=match["value"]
+        )
+    return None
+
+
+def _call(name: str, **arguments: object) -> FunctionToolCall:
+    if name == "update_user_profile":
+        fields = ("first_name", "occupation", "interests", "language", "time_zone", "profile_text")
+        arguments = {field: arguments.get(field) for field in fields}
+    return FunctionToolCall(
+        name=name, arguments=json.dumps(arguments), call_id=f"call_{uuid.uuid4().hex}"
+    )
+
+
+def _in_words(result: FunctionCallOutput) -> str:
+    if result.is_error:
+        return f"I could not do that: {result.output}."
+    said = {
+        "store_memory": "Thank you, I will remember that.",
+        "forget_memory": f"Done: {result.output}.",
+        "forget_user_profile": f"Done: {result.output}.",
+        "update_user_profile": "Nice to meet you! I will remember that.",
+        "list_memories": f"This is what I know: {_spoken(result.output)}.",
+        "retrieve_memory": f"As far as I know, {_spoken(result.output)}.",
+    }
+    return said.get(result.name, result.output)
+
+
+def _from_notes(text: str, notes: dict[str, str]) -> str:
+    best = next(iter(notes.values()), None)
+    if text.endswith("?"):
+        return f"You once told me: {best}" if best else DEMO_NOTICE
+    if best:
+        return f"I will keep that in mind. It reminds me of something you told me: {best}"
+    return f"I will keep that in mind. {DEMO_NOTICE}"
+
+
+def _notes(chat_ctx: ChatContext) -> dict[str, str]:
+    for item in reversed(chat_ctx.items):
+        text = item.text_content if isinstance(item, ChatMessage) else None
+        if text and item.role == "system" and text.startswith(NOTES_HEADING):  # type: ignore[union-attr]
+            return {match["key"]: json.loads(match["value"]) for match in _NOTE.finditer(text)}
+    return {}
+
+
+def _spoken(output: str) -> str:
+    return "; ".join(re.sub(r"^[A-Z]+ ", "", line) for line in output.splitlines()).replace(
+        "_", " "
+    )
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"\W+", "_", text.strip().casefold()).strip("_") or "something"

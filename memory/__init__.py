@@ -1,0 +1,41 @@
+"""What people told us: a contract, two stores, and the session's own view of them.
+
+`memory_manager` is that view for this process. It opens its store (Supabase or SQLite, as
+the environment says) when it is first used.
+"""
+
+from __future__ import annotations
+
+from memory.categories import categorise
+from memory.manager import MemoryManager
+from memory.model import Category, Memory, MemoryInputError, NewMemory
+from memory.sqlite_store import SqliteMemoryStore
+from memory.store import MemoryStore
+from memory.supabase_store import SupabaseMemoryStore
+from storage import Storage, default_storage
+
+__all__ = [
+    "Category",
+    "Memory",
+    "MemoryInputError",
+    "MemoryManager",
+    "MemoryStore",
+    "NewMemory",
+    "SqliteMemoryStore",
+    "SupabaseMemoryStore",
+    "categorise",
+    "memory_manager",
+    "open_memory_store",
+]
+
+
+def open_memory_store(storage: Storage) -> MemoryStore:
+    """Return the memory store of an open storage."""
+    if storage.supabase is not None:
+        return SupabaseMemoryStore(storage.supabase)
+    if storage.people is None:
+        raise ValueError("the storage has neither Supabase nor a data folder")
+    return SqliteMemoryStore(storage.people)
+
+
+memory_manager = MemoryManager(lambda: open_memory_store(default_storage()))

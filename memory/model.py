@@ -1,0 +1,136 @@
+"""What a memory is, and what may be stored as one."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from enum import Enum
+
+MAX_KEY_LENGTH = 200
+MAX_VALUE_LENGTH = 10_000
+"""Characters. The database checks the same bounds (migrations/0002_memory.sql)."""
+
+
+class MemoryInputError(ValueError):
+    """Base of what a caller can get wrong about a memory; the text says what to change."""
+
+
+class Category(str, Enum):
+    """What a memory is about."""
+
+    FACT = "FACT"
+    GOAL = "GOAL"
+    INTEREST = "INTEREST"
+    PREFERENCE = "PREFERENCE"
+    OPINION = "OPINION"
+    EXPERIENCE = "EXPERIENCE"
+    PLAN = "PLAN"
+    RELATIONSHIP = "RELATIONSHIP"
+    CAMPAIGNS = "CAMPAIGNS"
+    LORE = "LORE"
+    PRESENTATION = "PRESENTATION"
+
+    @classmethod
+    def of(cls, name: str) -> Category:
+        """Return the category of that name in any case; an unknown name is a FACT."""
+        if not isinstance(name, str):
+            raise MemoryInputError("the category is not text; use FACT, GOAL, INTEREST, ...")
+        try:
+            return cls(name.strip().upper())
+        except ValueError:
+            return cls.FACT
+
+
+@dataclass(frozen=True)
+class Memory:
+    """A value that a person's memory holds or held.
+
+    Attributes:
+        id: the id of the write that made it; the same write twice is one memory.
+        user: the person's uuid.
+        category: what it is about.
+        key: its name within the category.
+        value: what was told.
+        created_at: when it was told, UTC.
+        superseded_at: when a later value took its place; None while it is current.
+        session_id: the session in which it was told, if in one.
+    """
+
+    id: str
+    user: str
+    category: Category
+    key: str
+    value: str
+    created_at: datetime
+    superseded_at: datetime | None = None
+    session_id: str | None = None
+
+
+@dataclass(frozen=True)
+class NewMemory:
+    """A memory to be stored; checked when it is made.
+
+    Attributes:
+        category: what it is about; a name is looked up, an unknown one is a FACT.
+        key: 1 to 200 characters.
+        value: 1 to 10 000 characters.
+        created_at: when it was told, with a time zone.
+        id: a uuid; give the same one when the same write is sent again.
+        session_id: the session in which it is told.
+        next_free_key: the key ends in a number, which moves on while the key is taken, so
+            that two things told in one millisecond are both kept.
+
+    Raises:
+        MemoryInputError: a value is empty, too long, or not storable text.
+    """
+
+    category: Category
+    key: str
+    value: str
+    created_at: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
+    id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    session_id: str | None = None
+    next_free_key: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "category", Category.of(self.category))
+        _check_text("key", self.key, MAX_KEY_LENGTH)
+        _check_text("value", self.value, MAX_VALUE_LENGTH)
+        object.__setattr__(self, "id", _uuid(self.id))
+        if self.created_at.tzinfo is None:
+            raise MemoryInputError("created_at has no time zone; give it one")
+        if self.next_free_key and not self.key[-1:].isdecimal():
+            raise MemoryInputError("a key that may move on must end in a number")
+
+
+def check_key(key: str) -> str:
+    """Return the key if it can name a memory.
+
+    Raises:
+        MemoryInputError: it is empty, too long, or not storable text.
+    """
+    return _check_text("key", key, MAX_KEY_LENGTH)
+
+
+def _uuid(text: str) -> str:
+    try:
+        return str(uuid.UUID(text))
+    except (ValueError, AttributeError, TypeError):
+        raise MemoryInputError("the id of a write must be a uuid") from None
+
+
+def _check_text(name: str, text: str, longest: int) -> str:
+    if not isinstance(text, str):
+        raise MemoryInputError(f"the {name} is not text")
+    if not text.strip():
+        raise MemoryInputError(f"the {name} is empty; say something to remember")
+    if len(text) > longest:
+        raise MemoryInputError(f"the {name} is longer than {longest} characters; shorten it")
+    if "\x00" in text:
+        raise MemoryInputError(f"the {name} holds a NUL character; remove it")
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise MemoryInputError(f"the {name} is not valid Unicode text") from None
+    return text

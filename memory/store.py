@@ -1,0 +1,54 @@
+"""The contract of every memory back end. tests/contract runs one suite over all of them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+from memory.model import Category, Memory, NewMemory
+
+
+class MemoryStore(ABC):
+    """Keeps memories, each person's apart from everybody else's.
+
+    Calls block; on an event loop run them in `storage.StoreThreads`. Every call names its
+    user, by uuid. Callers inside a session use `memory.MemoryManager`, which takes the user
+    from the session.
+
+    Every call may raise `storage.StorageError`: unavailable, refused, not migrated, rejected.
+    """
+
+    @abstractmethod
+    def store(self, user: str, memories: Sequence[NewMemory]) -> list[Memory]:
+        """Store memories, all of them or none.
+
+        A value told later supersedes the current one of the same category and key (ties by
+        id), which stays as history. One told earlier than the current value, but arriving
+        late, enters the history. A write whose id was stored before changes nothing.
+
+        Returns:
+            The memories as they are stored, in the order given.
+        """
+
+    @abstractmethod
+    def retrieve(self, user: str, category: Category, key: str) -> Memory | None:
+        """Return the current value, or None where there is none."""
+
+    @abstractmethod
+    def search(self, user: str, words: Sequence[str], limit: int) -> list[Memory]:
+        """Return at most ``limit`` current memories that share a word, best first.
+
+        Words are matched by their stem, in any case. No words find nothing.
+        """
+
+    @abstractmethod
+    def list_memories(self, user: str, category: Category | None, limit: int) -> list[Memory]:
+        """Return at most ``limit`` current memories, of one category or all, newest first."""
+
+    @abstractmethod
+    def history(self, user: str, category: Category, key: str) -> list[Memory]:
+        """Return every value that the key has had, newest first; empty where it had none."""
+
+    @abstractmethod
+    def forget(self, user: str, category: Category, key: str) -> int:
+        """Delete the key's value and its history, and return how many values are gone."""

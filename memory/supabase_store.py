@@ -1,0 +1,97 @@
+"""Memories in Supabase: writes and searches through our SQL functions, reads by filter."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from memory.model import Category, Memory, NewMemory
+from memory.store import MemoryStore
+from storage.supabase_clients import SupabaseClients, execute, read_time
+
+_COLUMNS = "id, user_id, category, key, value, created_at, superseded_at, session_id"
+
+
+class SupabaseMemoryStore(MemoryStore):
+    """The contract over PostgREST (migrations/0002_memory.sql).
+
+    Args:
+        clients: gives each user's client; whoever made it closes it.
+    """
+
+    def __init__(self, clients: SupabaseClients) -> None:
+        self._clients = clients
+
+    def store(self, user: str, memories: Sequence[NewMemory]) -> list[Memory]:
+        """Store memories in one call of ``remember``, which is one transaction."""
+        if not memories:
+            return []
+        arguments = {"p_user": user, "p_memories": [_written(memory) for memory in memories]}
+        return _read(execute(self._clients.client_for(user).rpc("remember", arguments)))
+
+    def retrieve(self, user: str, category: Category, key: str) -> Memory | None:
+        """Return the current value of the key."""
+        found = self._select(user, {"category": category.value, "key": key}, current=True, limit=1)
+        return found[0] if found else None
+
+    def search(self, user: str, words: Sequence[str], limit: int) -> list[Memory]:
+        """Rank by ``ts_rank_cd``, then by recency."""
+        if not words:
+            return []
+        arguments = {"p_user": user, "p_words": list(words), "p_limit": limit}
+        return _read(execute(self._clients.client_for(user).rpc("search_memory", arguments)))
+
+    def list_memories(self, user: str, category: Category | None, limit: int) -> list[Memory]:
+        """Return current memories, newest first."""
+        equal = {} if category is None else {"category": category.value}
+        return self._select(user, equal, current=True, limit=limit)
+
+    def history(self, user: str, category: Category, key: str) -> list[Memory]:
+        """Return every value of the key, newest first."""
+        return self._select(user, {"category": category.value, "key": key}, current=False)
+
+    def forget(self, user: str, category: Category, key: str) -> int:
+        """Delete every value of the key."""
+        query = self._clients.client_for(user).table("memory").delete()
+        query = query.eq("user_id", user).eq("category", category.value).eq("key", key)
+        return len(execute(query))
+
+    def _select(
+        self, user: str, equal: dict[str, str], *, current: bool, limit: int = 1000
+    ) -> list[Memory]:
+        query = self._clients.client_for(user).table("memory").select(_COLUMNS)
+        query = query.eq("user_id", user)
+        for column, value in equal.items():
+            query = query.eq(column, value)
+        if current:
+            query = query.is_("superseded_at", "null")
+        ordered = query.order("created_at", desc=True).order("id", desc=True).limit(limit)
+        return _read(execute(ordered.retry(False)))
+
+
+def _written(memory: NewMemory) -> dict[str, Any]:
+    return {
+        "id": memory.id,
+        "category": memory.category.value,
+        "key": memory.key,
+        "value": memory.value,
+        "created_at": memory.created_at.isoformat(),
+        "session_id": memory.session_id,
+        "next_free_key": memory.next_free_key,
+    }
+
+
+def _read(rows: list[dict[str, Any]]) -> list[Memory]:
+    return [
+        Memory(
+            id=row["id"],
+            user=row["user_id"],
+            category=Category(row["category"]),
+            key=row["key"],
+            value=row["value"],
+            created_at=read_time(row["created_at"]),
+            superseded_at=read_time(row["superseded_at"]) if row["superseded_at"] else None,
+            session_id=row["session_id"],
+        )
+        for row in rows
+    ]

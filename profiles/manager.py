@@ -1,0 +1,68 @@
+"""The profile as the current session sees it: no call names a user, the session does."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from profiles.model import OnboardingDetails, Profile, UserProfile
+from profiles.store import ProfileStore
+from session_context import get_current_user, get_session_identity
+
+
+class ProfileManager:
+    """Reads and changes the profile of `session_context.get_current_user()`.
+
+    Calls block, like the store's. All may raise `storage.StorageError`, and
+    `session_context.NoSessionUserError` inside a job that serves nobody yet.
+
+    Args:
+        open_store: called once, when the first call needs the store.
+    """
+
+    def __init__(self, open_store: Callable[[], ProfileStore]) -> None:
+        self._open_store = open_store
+        self._lock = threading.Lock()
+        self._opened: ProfileStore | None = None
+
+    @property
+    def store(self) -> ProfileStore:
+        """The store, opened at the first use."""
+        with self._lock:
+            if self._opened is None:
+                self._opened = self._open_store()
+            return self._opened
+
+    def ensure_exists(self) -> bool:
+        """Make the current user's row where there is none; True if this call made it."""
+        return self.store.ensure_profile_exists(get_current_user(), get_session_identity())
+
+    def get(self) -> Profile | None:
+        """Return the current user's row, or None."""
+        return self.store.get_profile(get_current_user())
+
+    def complete_first_login(self) -> None:
+        """Note that the current user's first conversation has taken place."""
+        self.store.complete_first_login(get_current_user())
+
+    def about(self) -> UserProfile:
+        """Return what is known of the current user."""
+        return self.store.get_user_profile(get_current_user())
+
+    def change_about(self, **changes: object) -> UserProfile:
+        """Change what is known of the current user (fields of `UserProfile`)."""
+        return self.store.update_user_profile(get_current_user(), changes)
+
+    def details(self) -> OnboardingDetails:
+        """Return the details that the current user gave."""
+        return self.store.get_onboarding_details(get_current_user())
+
+    def change_details(self, **changes: object) -> OnboardingDetails:
+        """Change the details of the current user (fields of `OnboardingDetails`)."""
+        return self.store.update_onboarding_details(get_current_user(), changes)
+
+    def forget(self) -> bool:
+        """Delete what is known of the current user and the details they gave."""
+        user = get_current_user()
+        about = self.store.forget_user_profile(user)
+        return self.store.forget_onboarding_details(user) or about

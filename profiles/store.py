@@ -1,0 +1,67 @@
+"""The contract of every profile back end. tests/contract runs one suite over all of them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from profiles.model import OnboardingDetails, Profile, UserProfile
+
+
+class ProfileStore(ABC):
+    """Keeps who people are, each person's row apart from everybody else's.
+
+    Calls block; on an event loop run them in `storage.StoreThreads`. Every call may raise
+    `storage.StorageError`. The ``update_`` calls make the person's row when it is missing.
+    """
+
+    @abstractmethod
+    def ensure_profile_exists(self, user: str, original_identity: str | None = None) -> bool:
+        """Make the person's row where there is none.
+
+        Args:
+            user: the person's uuid.
+            original_identity: kept as ``email`` where it is an e-mail address.
+
+        Returns:
+            ``created``: True for exactly one of all callers, however many come at once.
+        """
+
+    @abstractmethod
+    def get_profile(self, user: str) -> Profile | None:
+        """Return the person's row, or None."""
+
+    @abstractmethod
+    def complete_first_login(self, user: str) -> None:
+        """Note that a first conversation has taken place; no row is a no-op."""
+
+    @abstractmethod
+    def get_user_profile(self, user: str) -> UserProfile:
+        """Return what is known of the person; an empty one where nothing is."""
+
+    @abstractmethod
+    def update_user_profile(self, user: str, changes: dict[str, object]) -> UserProfile:
+        """Change the fields that ``changes`` names.
+
+        Raises:
+            ProfileInputError: a value cannot be kept; nothing is changed.
+        """
+
+    @abstractmethod
+    def forget_user_profile(self, user: str) -> bool:
+        """Delete what is known of the person, and return whether there was anything."""
+
+    @abstractmethod
+    def get_onboarding_details(self, user: str) -> OnboardingDetails:
+        """Return the details the person gave; empty ones where they gave none."""
+
+    @abstractmethod
+    def update_onboarding_details(self, user: str, changes: dict[str, object]) -> OnboardingDetails:
+        """Change the fields that ``changes`` names.
+
+        Raises:
+            ProfileInputError: a value cannot be kept; nothing is changed.
+        """
+
+    @abstractmethod
+    def forget_onboarding_details(self, user: str) -> bool:
+        """Delete the details, and return whether there were any."""

@@ -1,0 +1,24 @@
+"""Where data lies: a SQLite file for each person, or Supabase; and threads to reach it from."""
+
+from storage.backend import Storage, default_storage, open_storage
+from storage.errors import (
+    MigrationsMissingError,
+    StorageError,
+    StorageRefusedError,
+    StorageRejectedError,
+    StorageUnavailableError,
+)
+from storage.threads import NoFreeThreadError, StoreThreads
+
+__all__ = [
+    "MigrationsMissingError",
+    "NoFreeThreadError",
+    "Storage",
+    "StorageError",
+    "StorageRefusedError",
+    "StorageRejectedError",
+    "StorageUnavailableError",
+    "StoreThreads",
+    "default_storage",
+    "open_storage",
+]

@@ -1,0 +1,89 @@
+"""Which back end holds the data of this process, chosen once, when it is first needed."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import dataclass
+
+from config import ConfigError, Settings, StoreSettings
+from storage.errors import StorageError, StorageRefusedError
+from storage.person_file import PersonFiles
+from storage.supabase_clients import SupabaseClients, execute
+
+logger = logging.getLogger("storage")
+
+_NOBODY = "00000000-0000-0000-0000-000000000000"
+
+
+@dataclass(frozen=True)
+class Storage:
+    """The open back end: Supabase's clients, or people's files."""
+
+    supabase: SupabaseClients | None
+    people: PersonFiles | None
+
+    def close(self) -> None:
+        """Close whatever is open."""
+        if self.supabase is not None:
+            self.supabase.close()
+        if self.people is not None:
+            self.people.close()
+
+
+def open_storage(settings: StoreSettings) -> Storage:
+    """Open the back end that the settings name.
+
+    Supabase where SUPABASE_URL is set, else SQLite. Where only the anon key is given and
+    the database refuses it, SQLite takes over with a warning.
+
+    Raises:
+        ConfigError: SUPABASE_URL is set without a key.
+    """
+    if settings.supabase_url is None:
+        return Storage(supabase=None, people=PersonFiles(settings.data_dir))
+    key = settings.supabase_service_key or settings.supabase_anon_key
+    if key is None:
+        raise ConfigError(
+            "SUPABASE_SERVICE_ROLE_KEY: set it to the project's service-role key, "
+            "or unset SUPABASE_URL to keep memories in DATA_DIR."
+        )
+    supabase = SupabaseClients(settings.supabase_url, key, timeout_s=settings.request_timeout_s)
+    if settings.supabase_service_key is None and not _accepts_writes(supabase):
+        logger.warning(
+            "the database refused SUPABASE_ANON_KEY; memories are kept in DATA_DIR on this "
+            "host until SUPABASE_SERVICE_ROLE_KEY is set"
+        )
+        supabase.close()
+        return Storage(supabase=None, people=PersonFiles(settings.data_dir))
+    return Storage(supabase=supabase, people=None)
+
+
+_default: Storage | None = None
+_default_lock = threading.Lock()
+
+
+def default_storage() -> Storage:
+    """Return this process's storage, opened from the environment at the first call.
+
+    Raises:
+        ConfigError: the environment does not say how to reach the storage.
+    """
+    global _default
+    with _default_lock:
+        if _default is None:
+            _default = open_storage(Settings.from_environment().store)
+        return _default
+
+
+def _accepts_writes(supabase: SupabaseClients) -> bool:
+    # The function that writes memories refuses empty arguments, after the database has
+    # checked whether the key may call it: a question without an effect.
+    call = supabase.client_for(_NOBODY).rpc("remember", {"p_user": None, "p_memories": []})
+    try:
+        execute(call)
+    except StorageRefusedError:
+        return False
+    except StorageError:
+        return True
+    return True

@@ -1,0 +1,209 @@
+"""A SQLite file for each person: ``DATA_DIR/people/<uuid>.db``.
+
+Isolation is physical, and the cost of one person's query does not grow with the number
+of people. Files are private (0600 in a 0700 folder), in WAL mode, and safe to open from
+many processes at once. `synchronous=FULL`: what was acknowledged survives a power loss
+(https://www.sqlite.org/pragma.html#pragma_synchronous).
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import time
+import uuid
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from storage.errors import StorageError, StorageRejectedError, StorageUnavailableError
+
+_SCHEMA_FOLDER = Path(__file__).parent / "person_schema"
+_BUSY_TIMEOUT_S = 5.0
+_IDLE_CONNECTIONS = 8
+
+_PRAGMAS = (
+    "PRAGMA synchronous = FULL",
+    "PRAGMA secure_delete = ON",
+    "PRAGMA temp_store = MEMORY",
+)
+
+
+class PersonFiles:
+    """Opens people's files and keeps a few connections ready.
+
+    Args:
+        data_dir: the folder under which ``people/`` is made when the first file is opened.
+    """
+
+    def __init__(self, data_dir: Path) -> None:
+        self._folder = data_dir / "people"
+        self._lock = threading.Lock()
+        self._idle: OrderedDict[str, list[sqlite3.Connection]] = OrderedDict()
+        self._closed = False
+
+    @contextmanager
+    def reading(self, user_uuid: str) -> Iterator[sqlite3.Connection]:
+        """Give a connection to the person's file for reading.
+
+        Raises:
+            StorageRejectedError: ``user_uuid`` is not a uuid.
+            StorageUnavailableError: the file is locked for too long, or cannot be opened.
+            StorageError: the file is damaged.
+        """
+        user_uuid = _canonical(user_uuid)
+        with _storage_errors():
+            connection = self._take(user_uuid)
+            try:
+                yield connection
+            except BaseException:
+                connection.close()
+                raise
+            self._put_back(user_uuid, connection)
+
+    @contextmanager
+    def writing(self, user_uuid: str) -> Iterator[sqlite3.Connection]:
+        """Give a connection in a write transaction, committed on leaving without an error.
+
+        Raises:
+            StorageRejectedError: ``user_uuid`` is not a uuid, or a row broke a rule.
+            StorageUnavailableError: the file is locked for too long, or the disk is full.
+            StorageError: the file is damaged.
+        """
+        with self.reading(user_uuid) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            finally:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+
+    def close(self) -> None:
+        """Close the connections that nobody uses; the others close when they come back."""
+        with self._lock:
+            self._closed = True
+            idle = [connection for group in self._idle.values() for connection in group]
+            self._idle.clear()
+        for connection in idle:
+            connection.close()
+
+    def _take(self, user_uuid: str) -> sqlite3.Connection:
+        with self._lock:
+            group = self._idle.get(user_uuid)
+            if group:
+                connection = group.pop()
+                if not group:
+                    del self._idle[user_uuid]
+                return connection
+        return self._open(user_uuid)
+
+    def _put_back(self, user_uuid: str, connection: sqlite3.Connection) -> None:
+        surplus = [connection]
+        with self._lock:
+            if not self._closed:
+                self._idle.setdefault(user_uuid, []).append(connection)
+                self._idle.move_to_end(user_uuid)
+                surplus = self._drop_oldest()
+        for old in surplus:
+            old.close()
+
+    def _drop_oldest(self) -> list[sqlite3.Connection]:
+        dropped: list[sqlite3.Connection] = []
+        while sum(map(len, self._idle.values())) > _IDLE_CONNECTIONS:
+            oldest = next(iter(self._idle))
+            dropped.append(self._idle[oldest].pop(0))
+            if not self._idle[oldest]:
+                del self._idle[oldest]
+        return dropped
+
+    def _open(self, user_uuid: str) -> sqlite3.Connection:
+        for folder in (self._folder.parent, self._folder):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = self._folder / f"{user_uuid}.db"
+        # SQLite gives -wal and -shm the mode of the main file, so the file is made first.
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        connection = sqlite3.connect(
+            path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+        )
+        try:
+            _use_wal(connection)
+            for pragma in _PRAGMAS:
+                connection.execute(pragma)
+            _bring_up_to_date(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+def _canonical(user_uuid: str) -> str:
+    try:
+        return str(uuid.UUID(user_uuid))
+    except (ValueError, AttributeError, TypeError):
+        raise StorageRejectedError(
+            "the user id is not a uuid; derive it with livekit_identity_to_uuid"
+        ) from None
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    # Two processes that convert a new file at once get SQLITE_BUSY without the busy
+    # handler being asked (https://www.sqlite.org/wal.html#sometimes_queries_return_sqlite_busy_in_wal_mode).
+    deadline = time.monotonic() + _BUSY_TIMEOUT_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.005)
+        else:
+            return
+
+
+def _bring_up_to_date(connection: sqlite3.Connection) -> None:
+    steps = sorted(_SCHEMA_FOLDER.glob("*.sql"))
+    if _schema_version(connection) >= len(steps):
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        for step in steps[_schema_version(connection) :]:
+            for statement in _statements(step.read_text(encoding="utf-8")):
+                connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {len(steps)}")
+        connection.execute("COMMIT")
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+
+def _schema_version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _statements(script: str) -> Iterator[str]:
+    # executescript would commit before it begins, and so break the transaction open.
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
+
+
+@contextmanager
+def _storage_errors() -> Iterator[None]:
+    try:
+        yield
+    except (sqlite3.IntegrityError, sqlite3.DataError) as error:
+        raise StorageRejectedError(f"the row broke a rule of the file: {error}") from error
+    except sqlite3.OperationalError as error:
+        raise StorageUnavailableError(f"the person's file cannot be used now: {error}") from error
+    except sqlite3.DatabaseError as error:
+        raise StorageError(f"the person's file is damaged: {error}") from error
+    except OSError as error:
+        raise StorageUnavailableError(
+            f"DATA_DIR cannot be written ({error.strerror}); point it at a folder of your own"
+        ) from error

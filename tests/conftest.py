@@ -1,0 +1,63 @@
+"""Fixtures for every test: nothing may leak, and no test sees the developer's settings."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from tests import leaks
+
+settings.register_profile(
+    "project", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+settings.load_profile("project")
+
+_OURS = ("LIVEKIT", "SUPABASE", "OPENAI", "DEEPGRAM", "DATABASE", "REDIS", "DATA_DIR", "MEMORY")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _no_settings_of_the_developer() -> Iterator[None]:
+    saved = dict(os.environ)
+    for name in list(os.environ):
+        if name.startswith(_OURS):
+            del os.environ[name]
+    os.environ["ENV_FILE"] = os.devnull
+    yield
+    os.environ.clear()
+    os.environ.update(saved)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_leaks(_no_settings_of_the_developer: None) -> Iterator[None]:
+    before = leaks.threads(), leaks.processes(), leaks.sockets()
+    yield
+    for name, was, now in zip(
+        ("threads", "processes", "sockets"),
+        before,
+        (leaks.threads, leaks.processes, leaks.sockets),
+        strict=True,
+    ):
+        surplus = leaks.left_over(was, now)
+        assert not surplus, f"the test leaked {name}: {sorted(surplus)}"
+
+
+@pytest.fixture(autouse=True)
+async def _no_task_leaks(_nothing_leaks: None) -> AsyncIterator[None]:
+    yield
+    for _ in range(100):
+        surplus = leaks.tasks()
+        if not surplus:
+            return
+        await asyncio.sleep(0.01)
+    pytest.fail(f"the test leaked tasks: {sorted(surplus)}")
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Path:
+    """A folder for people's files that does not exist yet."""
+    return tmp_path / "data"

@@ -1,0 +1,251 @@
+"""One suite for every memory back end: what the contract promises, they all keep."""
+
+from __future__ import annotations
+
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from memory import Category, Memory, MemoryStore, NewMemory, open_memory_store
+from storage import Storage, StorageRejectedError
+
+FACT, GOAL = Category.FACT, Category.GOAL
+NOON = datetime(2026, 5, 8, 12, 0, 0, 123456, tzinfo=timezone.utc)
+
+storable_text = st.text(
+    st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), min_size=1, max_size=80
+).filter(str.strip)
+
+
+@pytest.fixture
+def store(storage: Storage) -> MemoryStore:
+    return open_memory_store(storage)
+
+
+def new(value: str, key: str = "color", category: Category = FACT, **fields: object) -> NewMemory:
+    return NewMemory(category, key, value, **fields)  # type: ignore[arg-type]
+
+
+def put(store: MemoryStore, user: str, *memories: NewMemory) -> list[Memory]:
+    return store.store(user, memories)
+
+
+def values(memories: list[Memory]) -> list[str]:
+    return [memory.value for memory in memories]
+
+
+def test_what_was_stored_is_retrieved(store, user):
+    [stored] = put(store, user, new("blue", created_at=NOON, session_id="s-1"))
+    assert store.retrieve(user, FACT, "color") == stored
+    assert (stored.user, stored.value, stored.created_at) == (user, "blue", NOON)
+    assert (stored.session_id, stored.superseded_at) == ("s-1", None)
+
+
+def test_what_was_never_stored_is_not_there(store, user):
+    assert store.retrieve(user, FACT, "color") is None
+    assert store.history(user, FACT, "color") == []
+    assert store.list_memories(user, None, 10) == []
+    assert store.search(user, ["color"], 10) == []
+    assert store.forget(user, FACT, "color") == 0
+    assert store.store(user, []) == []
+
+
+def test_a_new_value_supersedes_the_old_one_which_stays_as_history(store, user):
+    put(store, user, new("blue", created_at=NOON))
+    put(store, user, new("red", created_at=NOON + timedelta(seconds=1)))
+    assert store.retrieve(user, FACT, "color").value == "red"
+    red, blue = store.history(user, FACT, "color")
+    assert (red.value, red.superseded_at) == ("red", None)
+    assert (blue.value, blue.superseded_at) == ("blue", NOON + timedelta(seconds=1))
+
+
+def test_one_key_in_two_categories_is_two_memories(store, user):
+    put(store, user, new("a fact"), new("a goal", category=GOAL))
+    assert store.retrieve(user, FACT, "color").value == "a fact"
+    assert store.retrieve(user, GOAL, "color").value == "a goal"
+
+
+def test_an_older_value_that_arrives_late_enters_the_history_closed(store, user):
+    hour = timedelta(hours=1)
+    put(store, user, new("first", created_at=NOON), new("third", created_at=NOON + 2 * hour))
+    put(store, user, new("second", created_at=NOON + hour))
+    assert store.retrieve(user, FACT, "color").value == "third"
+    ends = {m.value: m.superseded_at for m in store.history(user, FACT, "color")}
+    assert ends == {"third": None, "second": NOON + 2 * hour, "first": NOON + hour}
+
+
+def test_of_two_values_of_one_moment_the_greater_id_is_current_in_either_order(store, user):
+    low, high = str(uuid.UUID(int=1)), str(uuid.UUID(int=2**127))
+    put(store, user, new("low", created_at=NOON, id=low), new("high", created_at=NOON, id=high))
+    put(store, user, new("HIGH", "k", created_at=NOON, id=str(uuid.UUID(int=2**126))))
+    put(store, user, new("LOW", "k", created_at=NOON, id=str(uuid.UUID(int=3))))
+    assert store.retrieve(user, FACT, "color").value == "high"
+    assert store.retrieve(user, FACT, "k").value == "HIGH"
+
+
+def test_a_write_delivered_again_changes_nothing(store, user):
+    write = new("blue", created_at=NOON)
+    put(store, user, write)
+    put(store, user, new("red", created_at=NOON + timedelta(seconds=1)))
+    before = store.history(user, FACT, "color")
+    [again] = put(store, user, write)
+    assert again.value == "blue"
+    assert store.history(user, FACT, "color") == before
+
+
+def test_the_same_write_sixty_times_at_once_is_one_memory(store, user):
+    write = new("blue")
+    with ThreadPoolExecutor(12) as executor:
+        list(executor.map(lambda _: store.store(user, [write]), range(60)))
+    assert values(store.history(user, FACT, "color")) == ["blue"]
+
+
+def test_writes_at_once_to_one_key_leave_one_current_value_and_all_in_the_history(store, user):
+    writes = [new(str(n), created_at=NOON + timedelta(milliseconds=n)) for n in range(24)]
+    with ThreadPoolExecutor(8) as executor:
+        list(executor.map(lambda write: store.store(user, [write]), writes))
+    history = store.history(user, FACT, "color")
+    assert values(history) == [str(n) for n in reversed(range(24))]
+    assert [m.superseded_at for m in history] == [None, *(m.created_at for m in history[:-1])]
+
+
+def test_a_key_that_may_move_on_takes_the_next_free_number(store, user):
+    turns = [
+        new(str(n), "user_input_1700000000123", list(Category)[n], next_free_key=True)
+        for n in range(3)
+    ]
+    keys = [memory.key for memory in put(store, user, *turns)]
+    assert keys == [f"user_input_170000000012{n}" for n in (3, 4, 5)]
+    assert [memory.key for memory in put(store, user, turns[1])] == [keys[1]]
+
+
+def test_all_of_a_batch_is_stored_or_nothing(store, user):
+    batch = [new("a", "first"), new("b", "second")]
+    object.__setattr__(batch[1], "value", None)
+    with pytest.raises(StorageRejectedError):
+        store.store(user, batch)
+    assert store.list_memories(user, None, 10) == []
+
+
+def test_the_list_is_newest_first_and_bounded(store, user):
+    for n in range(5):
+        put(store, user, new(str(n), f"k{n}", created_at=NOON + timedelta(seconds=n)))
+    put(store, user, new("goal", "g", GOAL, created_at=NOON + timedelta(minutes=1)))
+    put(store, user, new("4 again", "k4", created_at=NOON + timedelta(minutes=2)))
+    assert values(store.list_memories(user, FACT, 3)) == ["4 again", "3", "2"]
+    assert values(store.list_memories(user, None, 2)) == ["4 again", "goal"]
+
+
+def test_a_search_finds_words_by_their_stem_in_any_case_also_in_the_key(store, user):
+    put(store, user, new("I love READING books", "hobby"), new("blue", "favorite_color"))
+    put(store, user, new("The weather was fine", "weather"))
+    assert values(store.search(user, ["read"], 10)) == ["I love READING books"]
+    assert values(store.search(user, ["favorite", "color"], 10)) == ["blue"]
+    assert values(store.search(user, ["book", "zebra"], 10)) == ["I love READING books"]
+    assert store.search(user, ["zebra"], 10) == []
+    assert store.search(user, [], 10) == []
+
+
+def test_a_search_is_bounded_and_finds_what_fits_better_first(store, user):
+    put(store, user, new("a cat and a dog", "k1"), new("a cat, a cat and a dog", "k2"))
+    put(store, user, *(new(f"my dog number {n}", f"d{n}") for n in range(8)))
+    assert len(store.search(user, ["cat", "dog"], 4)) == 4
+    assert {"k1", "k2"} == {m.key for m in store.search(user, ["cat", "dog"], 2)}
+
+
+def test_a_superseded_value_is_never_found(store, user):
+    put(store, user, new("I live in Berlin", "home", created_at=NOON))
+    put(store, user, new("I live in Rome", "home", created_at=NOON + timedelta(days=1)))
+    put(store, user, new("I live in Paris", "home", created_at=NOON - timedelta(days=1)))
+    assert values(store.search(user, ["live", "berlin", "paris"], 10)) == ["I live in Rome"]
+    assert values(store.list_memories(user, None, 10)) == ["I live in Rome"]
+
+
+def test_what_is_forgotten_is_gone_with_its_history(store, user):
+    put(store, user, new("blue", created_at=NOON), new("keep me", "other"))
+    put(store, user, new("red", created_at=NOON + timedelta(seconds=1)))
+    assert store.forget(user, FACT, "color") == 2
+    assert store.retrieve(user, FACT, "color") is None
+    assert store.history(user, FACT, "color") == []
+    assert store.search(user, ["red", "blue", "color"], 10) == []
+    assert values(store.list_memories(user, None, 10)) == ["keep me"]
+
+
+def test_after_forgetting_a_key_it_can_be_filled_again(store, user):
+    put(store, user, new("blue"))
+    store.forget(user, FACT, "color")
+    put(store, user, new("green"))
+    assert values(store.history(user, FACT, "color")) == ["green"]
+
+
+def test_nobody_reaches_another_persons_memories(store, user, other_user):
+    put(store, user, new("alice's secret"))
+    put(store, other_user, new("bob's own"))
+    assert store.retrieve(other_user, FACT, "color").value == "bob's own"
+    assert store.search(other_user, ["alice", "secret"], 10) == []
+    assert values(store.history(other_user, FACT, "color")) == ["bob's own"]
+    assert values(store.list_memories(other_user, None, 10)) == ["bob's own"]
+    assert store.forget(other_user, FACT, "color") == 1
+    assert store.retrieve(user, FACT, "color").value == "alice's secret"
+
+
+HOSTILE = [
+    "'; DROP TABLE memory; --",
+    "x') OR 1=1 --",
+    '"unbalanced OR NEAR(',
+    "a AND NOT b*",
+    "key:eq.1,user_id.neq.0",
+    "eq.anything&limit=0",
+    "*",
+    "%_\\",
+    "(a,b).{c}",
+    "\u202e\u05d0\u05d1 \u0645\u0631\u062d\u0628\u0627",
+    "\U0001f600\U0001f468\u200d\U0001f469\u200d\U0001f467",
+    "line\nbreak\ttab",
+    "null",
+    "../../etc/passwd",
+    "a\\b\"c'd",
+    "\u0000".replace("\u0000", "\u0001"),
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_text_is_text(store, user, other_user, text):
+    put(store, other_user, new("not yours", text[:200]))
+    put(store, user, new(text, text[:200]), new("plain", "plain"))
+    assert store.retrieve(user, FACT, text[:200]).value == text
+    assert values(store.history(user, FACT, text[:200])) == [text]
+    found = values(store.search(user, [text], 10))
+    assert found in ([], [text])
+    assert store.forget(user, FACT, text[:200]) == 1
+    assert values(store.list_memories(user, None, 10)) == ["plain"]
+    assert store.retrieve(other_user, FACT, text[:200]).value == "not yours"
+
+
+@settings(max_examples=25)
+@given(key=storable_text, value=storable_text)
+def test_any_text_comes_back_as_it_was(store, user, key, value):
+    put(store, user, new(value, key))
+    assert store.retrieve(user, FACT, key).value == value
+    store.search(user, [value], 5)
+
+
+def test_the_longest_texts_are_kept_whole(store, user):
+    put(store, user, new("\u00e9" * 10_000, "\u00e9" * 200))
+    assert store.retrieve(user, FACT, "\u00e9" * 200).value == "\u00e9" * 10_000
+
+
+@settings(max_examples=15)
+@given(st.permutations(range(5)))
+def test_in_whatever_order_values_arrive_the_latest_is_current(store, user, order):
+    key = f"k-{uuid.uuid4()}"
+    for n in order:
+        put(store, user, new(str(n), key, created_at=NOON + timedelta(seconds=n)))
+    assert store.retrieve(user, FACT, key).value == "4"
+    history = store.history(user, FACT, key)
+    assert values(history) == ["4", "3", "2", "1", "0"]
+    assert [m.superseded_at for m in history] == [None, *(m.created_at for m in history[:-1])]

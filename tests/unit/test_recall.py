@@ -1,0 +1,124 @@
+"""Recall helps a reply, and never makes one late or fail."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from datetime import datetime, timezone
+
+import pytest
+
+from memory import Category, Memory
+from memory.recall import Recall
+from storage import StorageUnavailableError, StoreThreads
+
+NOW = datetime.now(timezone.utc)
+
+
+def memory(value: str) -> Memory:
+    return Memory("id", "user", Category.FACT, "k", value, NOW)
+
+
+class ScriptedMemory:
+    """Answers each search with the next of its results, and counts."""
+
+    def __init__(self, *results: list[Memory] | Exception) -> None:
+        self.results = list(results)
+        self.asked: list[str] = []
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def search(self, query: str, limit: int) -> list[Memory]:
+        self.asked.append(query)
+        self.gate.wait(10)
+        result = self.results.pop(0)
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+
+@pytest.fixture
+def threads():
+    made = StoreThreads(1)
+    yield made
+    made.close()
+
+
+def recall_over(memory: ScriptedMemory, threads: StoreThreads, limit: int = 3) -> Recall:
+    return Recall(memory, threads, deadline_s=0.1, limit=limit)  # type: ignore[arg-type]
+
+
+async def test_what_fits_is_found(threads):
+    recall = recall_over(ScriptedMemory([memory("blue")]), threads)
+    assert await recall.find("which color?") == [memory("blue")]
+    await recall.aclose()
+
+
+async def test_one_turn_is_searched_once_however_often_the_model_is_asked(threads):
+    source = ScriptedMemory([memory("blue")], [memory("red")])
+    recall = recall_over(source, threads)
+    for _ in range(3):
+        assert await recall.find("which color?") == [memory("blue")]
+    assert await recall.find("and now?") == [memory("red")]
+    assert source.asked == ["which color?", "and now?"]
+    await recall.aclose()
+
+
+async def test_after_a_change_the_same_turn_is_searched_again(threads):
+    recall = recall_over(ScriptedMemory([memory("blue")], []), threads)
+    assert await recall.find("which color?") == [memory("blue")]
+    recall.drop_result()
+    assert await recall.find("which color?") == []
+    await recall.aclose()
+
+
+async def test_the_turn_itself_is_no_memory_of_the_turn(threads):
+    found = [memory("which color?"), memory("blue"), memory("red"), memory("green")]
+    recall = recall_over(ScriptedMemory(found), threads, limit=2)
+    assert await recall.find("which color?") == [memory("blue"), memory("red")]
+    await recall.aclose()
+
+
+async def test_a_search_that_is_late_is_replied_without_and_used_when_asked_again(threads):
+    source = ScriptedMemory([memory("blue")])
+    source.gate.clear()
+    recall = recall_over(source, threads)
+    began = time.monotonic()
+    assert await recall.find("which color?") == []
+    assert time.monotonic() - began < 2
+    source.gate.set()
+    await threads.run(int)
+    assert await recall.find("which color?") == [memory("blue")]
+    assert len(source.asked) == 1
+    await recall.aclose()
+
+
+async def test_with_all_threads_busy_recall_is_skipped_at_once(threads):
+    gate = threading.Event()
+    busy = asyncio.ensure_future(threads.run(gate.wait))
+    await asyncio.sleep(0)
+    recall = recall_over(ScriptedMemory([memory("blue")]), threads)
+    assert await recall.find("which color?") == []
+    gate.set()
+    await busy
+    assert await recall.find("which color?") == [memory("blue")]
+    await recall.aclose()
+
+
+@pytest.mark.parametrize("failure", [StorageUnavailableError("away"), RuntimeError("a bug")])
+async def test_a_failing_search_costs_the_memories_and_nothing_else(threads, failure, caplog):
+    recall = recall_over(ScriptedMemory(failure, [memory("blue")]), threads)
+    assert await recall.find("which color?") == []
+    assert await recall.find("which color?") == [memory("blue")]
+    assert "which color?" not in caplog.text
+    await recall.aclose()
+
+
+async def test_closing_ends_a_search_that_is_under_way(threads):
+    source = ScriptedMemory([memory("blue")])
+    source.gate.clear()
+    recall = recall_over(source, threads)
+    assert await recall.find("which color?") == []
+    await asyncio.wait_for(recall.aclose(), 1)
+    source.gate.set()

@@ -1,0 +1,113 @@
+"""What a dispatch says about the conversation: JSON metadata, checked field by field.
+
+Bad metadata never costs the caller the conversation: what cannot be used is logged by its
+field's name and replaced by its default.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator, StringConstraints, TypeAdapter, ValidationError
+
+logger = logging.getLogger("worker.dispatch")
+
+MOST_CHARACTERS = 16_384
+
+
+def _time_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, OSError):
+        raise ValueError("not an IANA time zone") from None
+    return name
+
+
+_Text = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\x00]*$"),
+]
+_Line = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=1000, pattern=r"^[^\x00]*$"),
+]
+_Identity = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
+_Language = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$", max_length=35)
+]
+_TimeZone = Annotated[str, AfterValidator(_time_zone)]
+
+_FIELDS: dict[str, tuple[tuple[str, ...], TypeAdapter[str]]] = {
+    "session_id": (("sessionId", "session_id"), TypeAdapter(_Text)),
+    "identity": (
+        ("identity", "participantIdentity", "participant_identity"),
+        TypeAdapter(_Identity),
+    ),
+    "voice_id": (("voiceId", "voice_id"), TypeAdapter(_Text)),
+    "opening_line": (("openingLine", "opening_line"), TypeAdapter(_Line)),
+    "language": (("language",), TypeAdapter(_Language)),
+    "time_zone": (("timeZone", "time_zone"), TypeAdapter(_TimeZone)),
+}
+
+
+@dataclass(frozen=True)
+class DispatchMetadata:
+    """The metadata of a dispatch; None where it says nothing, or nothing usable.
+
+    Attributes:
+        session_id: names the session for whoever dispatched it.
+        identity: the one participant to wait for.
+        voice_id: the TTS voice of this session.
+        opening_line: what to say first.
+        language: a BCP 47 tag.
+        time_zone: an IANA name.
+    """
+
+    session_id: str | None = None
+    identity: str | None = None
+    voice_id: str | None = None
+    opening_line: str | None = None
+    language: str | None = None
+    time_zone: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> DispatchMetadata:
+        """Read metadata as the dispatch carries it; never raises.
+
+        Args:
+            text: a JSON object, or empty. Unknown fields are left alone.
+        """
+        given = _json_object(text)
+        usable: dict[str, str] = {}
+        for name, (spellings, kind) in _FIELDS.items():
+            value = next((given[s] for s in spellings if given.get(s) is not None), None)
+            if value is None:
+                continue
+            try:
+                usable[name] = kind.validate_python(value, strict=True)
+            except (ValidationError, ValueError):
+                logger.warning(
+                    "a field of the dispatch metadata is unusable", extra={"field": name}
+                )
+        return cls(**usable)
+
+
+def _json_object(text: str) -> dict[str, Any]:
+    if not text.strip():
+        return {}
+    if len(text) > MOST_CHARACTERS:
+        logger.warning("the dispatch metadata is too long and is not read")
+        return {}
+    try:
+        given = json.loads(text)
+    except (json.JSONDecodeError, RecursionError):
+        logger.warning("the dispatch metadata is not JSON and is not read")
+        return {}
+    if not isinstance(given, dict):
+        logger.warning("the dispatch metadata is not a JSON object and is not read")
+        return {}
+    return given

@@ -1,0 +1,116 @@
+"""The AgentServer with its settings applied, checked before it starts, and its load its own."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable
+
+from livekit.agents import AgentServer, JobProcess, JobRequest
+
+from config import ConfigError, Settings
+
+Preflight = Callable[[Settings], str | None]
+
+_FULL = 1.0
+_NEARLY_FULL = 0.69
+"""Both the worker and the server turn jobs away at a reported load of 0.7, and a job that
+was turned away is not offered again. So the load stays below until there is truly no room."""
+
+_INITIALIZE_TIMEOUT_S = 30.0
+
+
+class Worker(AgentServer):
+    """An AgentServer that counts its own jobs and refuses to start half configured.
+
+    Args:
+        setup_fnc: prepares each job process.
+        preflight: returns the sentence that says why `start` cannot run, or None.
+        preload: modules that job processes share through the forkserver.
+    """
+
+    def __init__(
+        self,
+        *,
+        setup_fnc: Callable[[JobProcess], None],
+        preflight: Preflight,
+        preload: list[str],
+    ) -> None:
+        super().__init__(
+            host="127.0.0.1",
+            setup_fnc=setup_fnc,
+            load_fnc=self.load,
+            load_threshold=math.inf,
+            initialize_process_timeout=_INITIALIZE_TIMEOUT_S,
+            preload_modules=preload,
+        )
+        self._preflight = preflight
+        self._max_jobs = 1
+        self._pending_jobs = 0
+
+    async def run(self, *, devmode: bool = False, unregistered: bool = False) -> None:
+        """Apply the settings, check them, and run.
+
+        Raises:
+            SystemExit: a setting is missing or unusable, or LiveKit could not be reached;
+                with one sentence, and so a non-zero exit status.
+        """
+        try:
+            settings = Settings.from_environment()
+            self._apply(settings, devmode=devmode)
+        except ConfigError as error:
+            raise SystemExit(str(error)) from None
+        if not devmode and (problem := self._preflight(settings)):
+            raise SystemExit(problem)
+        if not unregistered and (problem := self._unreachable(settings)):
+            raise SystemExit(problem)
+        try:
+            await super().run(devmode=devmode, unregistered=unregistered)
+        except RuntimeError as error:
+            # The framework would log it and exit 0, and a supervisor would not restart it.
+            await self.aclose()
+            raise SystemExit(f"LIVEKIT_URL: {error}") from error
+
+    def load(self) -> float:
+        """Return the share of MAX_JOBS that is taken, kept under what turns jobs away."""
+        taken = len(self.active_jobs) + self._pending_jobs
+        return _FULL if taken >= self._max_jobs else _NEARLY_FULL * taken / self._max_jobs
+
+    async def admit(self, request: JobRequest) -> None:
+        """Accept a job while there is room; else leave it to another worker."""
+        if len(self.active_jobs) + self._pending_jobs >= self._max_jobs:
+            await request.reject(terminate=False)
+            return
+        self._pending_jobs += 1
+        try:
+            await request.accept()
+        finally:
+            self._pending_jobs -= 1
+
+    def _apply(self, settings: Settings, *, devmode: bool) -> None:
+        mine = settings.worker
+        self._max_jobs = mine.max_jobs
+        self._host = mine.host
+        if mine.port is not None:
+            self._port = mine.port
+        if mine.agent_name:
+            self._agent_name = mine.agent_name
+        if mine.idle_processes is not None:
+            self._num_idle_processes = mine.idle_processes
+        self._ws_url = self._ws_url or mine.livekit_url or ""
+        self._api_key = self._api_key or mine.livekit_api_key or ""
+        self._api_secret = self._api_secret or mine.livekit_api_secret or ""
+        # Job processes read their own settings; dev mode is known only here.
+        if mine.log_personal_data is None:
+            os.environ["LOG_PERSONAL_DATA"] = "true" if devmode else "false"
+
+    def _unreachable(self, settings: Settings) -> str | None:
+        del settings
+        for name, value in (
+            ("LIVEKIT_URL", self._ws_url),
+            ("LIVEKIT_API_KEY", self._api_key),
+            ("LIVEKIT_API_SECRET", self._api_secret),
+        ):
+            if not value:
+                return f"{name}: set it to your LiveKit server's, or try make run."
+        return None
