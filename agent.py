@@ -128,7 +128,7 @@ async def _converse(
     ctx.add_shutdown_callback(room_end.settle)
 
     def on_close(event: CloseEvent) -> None:
-        room_end.decide(event.reason)
+        room_end.note_close(event.reason)
         ctx.shutdown(event.reason.value)
 
     ready = await conversation.prepare()

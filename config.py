@@ -102,8 +102,8 @@ class ProviderSettings(_Group):
 
     openai_api_key: str | None = Field(None, alias="OPENAI_API_KEY", repr=False)
     openai_base_url: HttpUrl | None = Field(None, alias="OPENAI_BASE_URL")
-    openai_model: str = Field("gpt-4.1-mini", alias="OPENAI_MODEL")
-    openai_stt_model: str = Field("gpt-4o-mini-transcribe", alias="OPENAI_STT_MODEL")
+    openai_model: str = Field("gpt-5.4-mini", alias="OPENAI_MODEL")
+    openai_stt_model: str = Field("gpt-transcribe", alias="OPENAI_STT_MODEL")
     openai_tts_model: str = Field("gpt-4o-mini-tts", alias="OPENAI_TTS_MODEL")
     openai_tts_voice: str = Field("alloy", alias="OPENAI_TTS_VOICE")
     deepgram_api_key: str | None = Field(None, alias="DEEPGRAM_API_KEY", repr=False)

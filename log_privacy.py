@@ -9,6 +9,7 @@ takes the identity and the spoken text out of them on their way to the handlers.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
 
 _FRAMEWORK_FIELDS = frozenset(
@@ -70,11 +71,13 @@ class PersonalDataFilter(logging.Filter):
         return True
 
     def _replace_identity(self, record: logging.LogRecord, identity: str) -> None:
+        # As a word of its own: an identity such as "a" stands within many words.
+        mention = re.compile(rf"(?<!\w){re.escape(identity)}(?!\w)")
         message = record.getMessage()
-        if identity in message:
-            record.msg, record.args = message.replace(identity, REDACTED), ()
+        if mention.search(message):
+            record.msg, record.args = mention.sub(REDACTED, message), ()
         if record.exc_info and not record.exc_text:
             record.exc_text = logging.Formatter().formatException(record.exc_info)
-        if record.exc_text and identity in record.exc_text:
-            record.exc_text = record.exc_text.replace(identity, REDACTED)
+        if record.exc_text and mention.search(record.exc_text):
+            record.exc_text = mention.sub(REDACTED, record.exc_text)
             record.exc_info = None

@@ -95,7 +95,20 @@ grant select, insert, update, delete on table public.profiles to service_role;
 alter table public.profiles enable row level security;
 alter table public.profiles force row level security;
 
-drop policy if exists profiles_own_row on public.profiles;
+-- Policies are alternatives: a wide one of an older deployment would open every row.
+do $$
+declare
+    old record;
+begin
+    for old in
+        select policies.policyname from pg_catalog.pg_policies as policies
+        where policies.schemaname = 'public' and policies.tablename = 'profiles'
+    loop
+        execute format('drop policy %I on public.profiles', old.policyname);
+    end loop;
+end
+$$;
+
 create policy profiles_own_row on public.profiles
     for all to authenticated
     using (id = (select auth.uid()))

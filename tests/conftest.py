@@ -17,6 +17,8 @@ settings.register_profile(
 )
 settings.load_profile("project")
 
+pytest_plugins = ["tests.services"]
+
 _OURS = ("LIVEKIT", "SUPABASE", "OPENAI", "DEEPGRAM", "DATABASE", "REDIS", "DATA_DIR", "MEMORY")
 
 

@@ -1,31 +1,41 @@
-"""What a test must give back: tasks, threads, child processes, sockets."""
+"""What a test must give back: tasks, threads, child processes, sockets.
+
+What the whole run shares, its servers, is made within `shared()` and is nobody's leak.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 
 _GRACE_S = 3.0
 
+_shared_threads: set[str] = set()
+_shared_pids: set[int] = set()
+_shared_sockets: set[str] = set()
+
 
 def threads() -> set[str]:
     """Return the names of the living Python threads, each with its id."""
-    return {f"{thread.name} ({thread.ident})" for thread in threading.enumerate()}
+    return {
+        f"{thread.name} ({thread.ident})"
+        for thread in threading.enumerate()
+        if not isinstance(thread, threading._DummyThread)  # made and ended by native code
+    } - _shared_threads
 
 
 def processes() -> set[str]:
     """Return the living descendants of this process; a zombie counts as living."""
     found = set()
-    for child in psutil.Process().children(recursive=True):
-        try:
-            found.add(f"{child.pid} {child.name()}")
-        except psutil.NoSuchProcess:
-            continue
+    for child in psutil.Process().children():
+        if child.pid not in _shared_pids:
+            found |= {f"{each.pid} {each.name()}" for each in _with_descendants(child)}
     return found
 
 
@@ -39,7 +49,7 @@ def sockets() -> set[str]:
             continue
         if link.startswith("socket:"):
             links.add(link)
-    return links
+    return links - _shared_sockets
 
 
 def tasks() -> set[str]:
@@ -48,9 +58,27 @@ def tasks() -> set[str]:
     return {task.get_name() for task in asyncio.all_tasks() if task is not current}
 
 
+@contextmanager
+def shared() -> Iterator[None]:
+    """What begins within belongs to the whole run, and so do its own children."""
+    threads_before, sockets_before = threads(), sockets()
+    pids_before = {child.pid for child in psutil.Process().children()}
+    yield
+    _shared_threads.update(threads() - threads_before)
+    _shared_sockets.update(sockets() - sockets_before)
+    _shared_pids.update({child.pid for child in psutil.Process().children()} - pids_before)
+
+
 def left_over(before: set[str], now: Callable[[], set[str]]) -> set[str]:
     """Return what is there now and was not before, once it had time to end."""
     deadline = time.monotonic() + _GRACE_S
     while (surplus := now() - before) and time.monotonic() < deadline:
         time.sleep(0.02)
     return surplus
+
+
+def _with_descendants(process: psutil.Process) -> list[psutil.Process]:
+    try:
+        return [process, *process.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []

@@ -17,9 +17,9 @@ _DEADLINE_S = 2.0
 class RoomEnd:
     """Leaves the room so that the person can come back to it at once.
 
-    LiveKit dispatches an agent when a room is created. A room that lives on without its
+    LiveKit dispatches an agent when a room is created. A room that lived on without its
     agent would greet a returning person with silence, so it is deleted; and where the person
-    has come back before that, an agent is dispatched to them.
+    is back already, another agent is dispatched to them.
 
     Args:
         ctx: the job.
@@ -28,36 +28,40 @@ class RoomEnd:
 
     def __init__(self, ctx: JobContext, user_identity: str) -> None:
         self._ctx = ctx
+        self._room = ctx.job.room.name
         self._user_identity = user_identity
-        self._settle = False
-        self._user_is_back = False
+        self._reason: CloseReason | None = None
 
-    def decide(self, reason: CloseReason) -> None:
-        """Note how the session closed, while the room's participants are still known."""
-        self._settle = reason in (CloseReason.PARTICIPANT_DISCONNECTED, CloseReason.ERROR)
-        self._user_is_back = (
-            reason is CloseReason.PARTICIPANT_DISCONNECTED
-            and self._user_identity in self._ctx.room.remote_participants
-        )
+    def note_close(self, reason: CloseReason) -> None:
+        """Note why the session closed; the room of a job that was shut down is left alone."""
+        if reason in (CloseReason.PARTICIPANT_DISCONNECTED, CloseReason.ERROR):
+            self._reason = reason
 
     async def settle(self) -> None:
         """Delete the room, or send an agent to it; within two seconds."""
-        if not self._settle or self._ctx.is_fake_job():
+        if self._reason is None or self._ctx.is_fake_job():
             return
         try:
-            await asyncio.wait_for(self._act(), _DEADLINE_S)
+            await asyncio.wait_for(self._delete_or_dispatch(), _DEADLINE_S)
         except (asyncio.TimeoutError, api.TwirpError, aiohttp.ClientError) as error:
             if isinstance(error, api.TwirpError) and error.code == api.TwirpErrorCode.NOT_FOUND:
                 return
             logger.warning("the room was not settled", extra={"error": type(error).__name__})
 
-    async def _act(self) -> None:
-        room = self._ctx.job.room.name
-        if self._user_is_back:
+    async def _delete_or_dispatch(self) -> None:
+        left = self._reason is CloseReason.PARTICIPANT_DISCONNECTED
+        if left and await self._user_is_back():
+            job = self._ctx.job
             await self._ctx.api.agent_dispatch.create_dispatch(
                 api.CreateAgentDispatchRequest(
-                    agent_name=self._ctx.job.agent_name, room=room, metadata=self._ctx.job.metadata
+                    agent_name=job.agent_name, room=self._room, metadata=job.metadata
                 )
             )
         else:
-            await self._ctx.api.room.delete_room(api.DeleteRoomRequest(room=room))
+            await self._ctx.api.room.delete_room(api.DeleteRoomRequest(room=self._room))
+
+    async def _user_is_back(self) -> bool:
+        there = await self._ctx.api.room.list_participants(
+            api.ListParticipantsRequest(room=self._room)
+        )
+        return any(each.identity == self._user_identity for each in there.participants)

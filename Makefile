@@ -1,0 +1,91 @@
+# Everything a developer does here is a target; `make help` lists them.
+# Needs Python 3.10 to 3.13 and make. The rest is installed into .venv and .cache.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.10 python; do \
+	"$$p" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' \
+	2>/dev/null && { command -v "$$p"; break; }; done)
+VENV := .venv
+BIN := $(VENV)/bin
+RUNTIME := $(VENV)/.runtime-installed
+DEVELOPMENT := $(VENV)/.development-installed
+PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --no-input
+SHOW_DOTS := | awk '/^(Collecting|Installing)/ { printf "."; fflush() } END { print "" }'
+SOURCES := agent.py config.py log_privacy.py session_context.py assistant benchmarks demo \
+	devstack memory migrations profiles storage tests worker
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(BIN)/python:
+	@[[ -n "$(PYTHON)" ]] || { echo "Python 3.10 to 3.13 is needed: install it, or run make PYTHON=/path/to/python3" >&2; exit 1; }
+	@echo "making $(VENV) with $(PYTHON)"
+	@$(PYTHON) -m venv $(VENV)
+
+$(RUNTIME): requirements.txt | $(BIN)/python
+	@echo "installing what the worker needs (under a minute)"
+	@$(PIP_INSTALL) -r requirements.txt $(SHOW_DOTS)
+	@touch $@
+
+$(DEVELOPMENT): requirements.txt requirements-dev.txt | $(BIN)/python
+	@echo "installing what development needs (about a minute)"
+	@$(PIP_INSTALL) -r requirements-dev.txt $(SHOW_DOTS)
+	@touch $@ $(RUNTIME)
+
+.PHONY: setup
+setup: $(DEVELOPMENT) ## install everything, servers included, and start nothing
+	@$(BIN)/python -m devstack install
+
+.PHONY: run
+run: $(RUNTIME) ## run LiveKit and the worker on embedded defaults, without any key
+	@exec $(BIN)/python -m devstack run
+
+.PHONY: demo
+demo: $(RUNTIME) ## two scripted conversations over WebRTC; the second remembers the first
+	@exec $(BIN)/python -m demo
+
+.PHONY: chat
+chat: $(RUNTIME) ## a typed conversation in this terminal, without any server
+	@exec $(BIN)/python -m assistant.chat
+
+.PHONY: test
+test: $(DEVELOPMENT) ## the whole suite, real servers included
+	@$(BIN)/python -m devstack install
+	@$(BIN)/python -m pytest
+
+.PHONY: soak
+soak: $(DEVELOPMENT) ## the suite's repeated cases at their full counts
+	@$(BIN)/python -m devstack install
+	@SOAK=true $(BIN)/python -m pytest --timeout 1800 -m soak
+
+.PHONY: check
+check: $(DEVELOPMENT) ## format, lint, strict types, import contract, SQL lint
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy $(SOURCES)
+	@$(BIN)/lint-imports
+	@$(BIN)/squawk --assume-in-transaction migrations/*.sql
+
+.PHONY: format
+format: $(DEVELOPMENT) ## put the code into the project's format
+	@$(BIN)/ruff check --fix-only .
+	@$(BIN)/ruff format .
+
+.PHONY: bench
+bench: $(DEVELOPMENT) ## what memory costs a join and a turn, beside the same worker without it
+	@$(BIN)/python -m devstack install livekit
+	@$(BIN)/python -m benchmarks.latency
+
+.PHONY: migrate
+migrate: $(RUNTIME) ## apply the SQL migrations: make migrate DATABASE_URL=postgresql://...
+	@[[ -n "$${DATABASE_URL:-}" ]] || { echo "set DATABASE_URL: make migrate DATABASE_URL=postgresql://user:password@host:5432/postgres" >&2; exit 1; }
+	@exec $(BIN)/python -m migrations.apply "$$DATABASE_URL"
+
+.PHONY: clean
+clean: ## remove what was installed and cached; people's data stays
+	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,1 @@
+"""Two conversations over real WebRTC: the second one remembers the first."""

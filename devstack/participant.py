@@ -1,0 +1,161 @@
+"""A person in a room, over real WebRTC: types or speaks, reads and hears the agent."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from livekit import api, rtc
+
+from devstack.servers.livekit import LiveKitInfo
+
+CHAT_TOPIC = "lk.chat"
+TRANSCRIPTION_TOPIC = "lk.transcription"
+_SAMPLE_RATE = 48_000
+
+
+@dataclass(frozen=True)
+class Said:
+    """One whole utterance of the agent.
+
+    Attributes:
+        text: what it said.
+        first_text_at: when its first piece arrived, on time.monotonic()'s clock, in seconds.
+        speaker: the participant's identity under which it was published.
+    """
+
+    text: str
+    first_text_at: float
+    speaker: str
+
+
+def access_token(
+    livekit: LiveKitInfo,
+    identity: str,
+    room: str,
+    *,
+    kind: str | None = None,
+    attributes: Mapping[str, str] | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    agent_name: str = "",
+) -> str:
+    """Return a token to join one room.
+
+    Args:
+        livekit: the server.
+        identity: who joins.
+        room: where.
+        kind: a participant kind other than a person's, such as ``sip``.
+        attributes: the participant's attributes.
+        metadata: dispatches the agent with this metadata when the join makes the room.
+        agent_name: the agent to dispatch then.
+    """
+    grants = api.VideoGrants(room_join=True, room=room)
+    token = api.AccessToken(livekit.api_key, livekit.api_secret).with_identity(identity)
+    token = token.with_grants(grants).with_ttl(timedelta(hours=2))
+    if kind is not None:
+        token = token.with_kind(kind)  # type: ignore[arg-type]
+    if attributes:
+        token = token.with_attributes(dict(attributes))
+    if metadata is not None:
+        dispatch = api.RoomAgentDispatch(agent_name=agent_name, metadata=json.dumps(metadata))
+        token = token.with_room_config(api.RoomConfiguration(agents=[dispatch]))
+    return token.to_jwt()
+
+
+class Participant:
+    """Joins a room when entered, leaves it at the end of the ``with``.
+
+    Args:
+        livekit: the server.
+        token: who joins which room.
+        publish_track: publish a microphone, silent until `play`; without a track the agent
+            hears of arrival and departure up to 3 s late.
+    """
+
+    def __init__(self, livekit: LiveKitInfo, token: str, *, publish_track: bool = True) -> None:
+        self._url = livekit.url
+        self._token = token
+        self._publish_track = publish_track
+        self.room = rtc.Room()
+        self._said: asyncio.Queue[Said] = asyncio.Queue()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._microphone: rtc.AudioSource | None = None
+        self.joined_at = 0.0
+        self.disconnected = asyncio.Event()
+
+    async def __aenter__(self) -> Participant:
+        """Join."""
+        # Before connect, or a quick greeting is lost.
+        self.room.register_text_stream_handler(TRANSCRIPTION_TOPIC, self._on_text)
+        self.room.on("disconnected", lambda *_: self.disconnected.set())
+        self.joined_at = time.monotonic()
+        await self.room.connect(self._url, self._token)
+        if self._publish_track:
+            self._microphone = rtc.AudioSource(_SAMPLE_RATE, 1)
+            track = rtc.LocalAudioTrack.create_audio_track("microphone", self._microphone)
+            options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
+            await self.room.local_participant.publish_track(track, options)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Leave, as somebody who hangs up."""
+        await self.room.disconnect()
+        if self._microphone is not None:
+            await self._microphone.aclose()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def hear(self, timeout_s: float = 20.0) -> Said:
+        """Return the next thing the agent says, as text.
+
+        Raises:
+            asyncio.TimeoutError: it said nothing within ``timeout_s`` seconds.
+        """
+        return await asyncio.wait_for(self._said.get(), timeout_s)
+
+    async def type(self, text: str) -> None:
+        """Type a turn."""
+        await self.room.local_participant.send_text(text, topic=CHAT_TOPIC)
+
+    async def ask(self, text: str, timeout_s: float = 20.0) -> str:
+        """Type a turn and return the agent's answer."""
+        await self.type(text)
+        return (await self.hear(timeout_s)).text
+
+    async def play(self, pcm: bytes, sample_rate: int) -> None:
+        """Speak: send 16-bit mono PCM at its own pace through the microphone.
+
+        Raises:
+            RuntimeError: the participant has no microphone.
+        """
+        if self._microphone is None:
+            raise RuntimeError("this participant publishes no track")
+        resampler = rtc.AudioResampler(sample_rate, _SAMPLE_RATE)
+        step = sample_rate // 50 * 2  # 20 ms
+        for start in range(0, len(pcm) - step + 1, step):
+            frame = rtc.AudioFrame(pcm[start : start + step], sample_rate, 1, step // 2)
+            for resampled in resampler.push(frame):
+                await self._microphone.capture_frame(resampled)
+
+    def _on_text(self, reader: rtc.TextStreamReader, identity: str) -> None:
+        if identity == self.room.local_participant.identity:
+            return  # the agent's transcript of this person
+        task = asyncio.create_task(self._read(reader, identity))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _read(self, reader: rtc.TextStreamReader, identity: str) -> None:
+        pieces: list[str] = []
+        first_at = 0.0
+        async for piece in reader:
+            first_at = first_at or time.monotonic()
+            pieces.append(piece)
+        if text := "".join(pieces).strip():
+            await self._said.put(Said(text, first_at, identity))

@@ -1,0 +1,85 @@
+"""Applies the migrations that a database lacks: ``python -m migrations.apply DATABASE_URL``.
+
+The files can be applied with psql as well: each is one transaction, notes itself in
+``voice_agent.schema_migrations``, takes a lock that a second run waits for, and changes
+nothing when it is run again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import psycopg
+
+FOLDER = Path(__file__).parent
+
+
+class MigrationError(Exception):
+    """A migration could not be applied; the text names it and says why."""
+
+
+def migration_files() -> list[Path]:
+    """Return the migrations, in the order in which they are applied."""
+    return sorted(FOLDER.glob("[0-9][0-9][0-9][0-9]_*.sql"))
+
+
+def apply(database_url: str) -> list[str]:
+    """Apply what the database lacks.
+
+    Args:
+        database_url: a Postgres URL whose user may create tables in the schema public.
+
+    Returns:
+        The names of the migrations applied, in order; empty where all were there.
+
+    Raises:
+        MigrationError: the database cannot be reached, or refused a file. The files before
+            it are applied, that one is not.
+    """
+    try:
+        with psycopg.connect(database_url, autocommit=True, connect_timeout=10) as connection:
+            known = _applied(connection)
+            lacking = [file for file in migration_files() if file.stem[:4] not in known]
+            for file in lacking:
+                _apply_file(connection, file)
+    except psycopg.Error as error:
+        raise MigrationError(f"DATABASE_URL: {error}") from error
+    return [file.stem for file in lacking]
+
+
+def main() -> int:
+    """Apply the migrations, say which, and return the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m migrations.apply", description=__doc__)
+    parser.add_argument("database_url", help="postgresql://user:password@host:5432/postgres")
+    arguments = parser.parse_args()
+    try:
+        applied = apply(arguments.database_url)
+    except MigrationError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    for name in applied:
+        sys.stdout.write(f"applied {name}\n")
+    if not applied:
+        sys.stdout.write(f"nothing to apply: {len(migration_files())} migrations are there\n")
+    return 0
+
+
+def _applied(connection: psycopg.Connection[tuple[object, ...]]) -> set[str]:
+    table = connection.execute("select to_regclass('voice_agent.schema_migrations')").fetchone()
+    if table is None or table[0] is None:
+        return set()
+    rows = connection.execute("select version from voice_agent.schema_migrations").fetchall()
+    return {str(row[0]) for row in rows}
+
+
+def _apply_file(connection: psycopg.Connection[tuple[object, ...]], file: Path) -> None:
+    try:
+        connection.execute(file.read_text(encoding="utf-8").encode())
+    except psycopg.Error as error:
+        raise MigrationError(f"{file.name} was not applied: {error}") from error
+
+
+if __name__ == "__main__":
+    sys.exit(main())

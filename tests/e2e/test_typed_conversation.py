@@ -1,0 +1,112 @@
+"""Somebody joins, types, is remembered, comes back and is known: over a real LiveKit server."""
+
+from __future__ import annotations
+
+import time
+
+import psutil
+import pytest
+
+from session_context import livekit_identity_to_uuid
+from tests.waiting import eventually
+
+
+async def test_whoever_comes_back_is_known(any_deployment, identity, new_room):
+    user = livekit_identity_to_uuid(identity)
+    async with any_deployment.join(identity, new_room()) as person:
+        assert "What may I call you?" in (await person.hear()).text
+        assert "remember" in await person.ask("my name is anna")
+        assert "remember" in await person.ask("my favorite color is blue")
+        await person.type("I love reading books")
+        assert "keep that in mind" in (await person.hear()).text
+    await eventually(lambda: "I love reading books" in any_deployment.values(identity))
+
+    profile = any_deployment.profiles.get_profile(user)
+    assert (profile.email, profile.is_first_login) == (identity, False)
+
+    async with any_deployment.join(identity, new_room()) as person:
+        greeting = (await person.hear()).text
+        assert "Welcome back, Anna!" in greeting
+        assert "I love reading books" in greeting
+        assert "blue" in await person.ask("what is my favorite color?")
+        assert "I love reading books" in await person.ask("Which books do I like?")
+
+
+async def test_each_turn_is_kept_once_in_its_category_and_filler_is_not(
+    any_deployment, identity, new_room
+):
+    said = ["I love hiking", "uh", "yes okay", "I want to learn Spanish"]
+    async with any_deployment.join(identity, new_room()) as person:
+        await person.hear()
+        for line in said:
+            await person.ask(line)
+    user = livekit_identity_to_uuid(identity)
+
+    def turns() -> list[tuple[str, str]]:
+        kept = any_deployment.memories.list_memories(user, None, 10)
+        return [(m.category.value, m.value) for m in reversed(kept) if "user_input_" in m.key]
+
+    await eventually(lambda: turns() == [("INTEREST", said[0]), ("GOAL", said[3])])
+
+
+async def test_what_is_forgotten_is_gone(any_deployment, identity, new_room):
+    async with any_deployment.join(identity, new_room()) as person:
+        await person.hear()
+        await person.ask("my favorite color is blue")
+        assert "forgot favorite_color" in await person.ask("forget my favorite color")
+    user = livekit_identity_to_uuid(identity)
+    kept = any_deployment.memories.list_memories(user, None, 10)
+    assert "favorite_color" not in {memory.key for memory in kept}
+
+
+async def test_somebody_who_left_without_a_word_is_still_new(sqlite_deployment, identity, new_room):
+    for _ in range(2):
+        async with sqlite_deployment.join(identity, new_room()) as person:
+            assert "What may I call you?" in (await person.hear()).text
+
+
+async def test_the_same_room_can_be_entered_again_at_once(sqlite_deployment, identity, new_room):
+    room = new_room()
+    for _ in range(3):
+        async with sqlite_deployment.join(identity, room) as person:
+            assert (await person.hear()).text
+
+
+async def test_a_participant_who_publishes_nothing_is_served_too(
+    sqlite_deployment, identity, new_room
+):
+    async with sqlite_deployment.join(identity, new_room(), publish_track=False) as person:
+        assert "What may I call you?" in (await person.hear()).text
+        assert await person.ask("my name is anna")
+
+
+async def test_the_job_is_gone_within_a_second_of_a_graceful_leave(
+    sqlite_deployment, identity, new_room
+):
+    async with sqlite_deployment.join(identity, new_room()) as person:
+        agent = (await person.hear()).speaker
+        pid = await eventually(lambda: _pid_of_job(sqlite_deployment, agent))
+    left_at = time.monotonic()
+    await eventually(lambda: not psutil.pid_exists(pid), 10)
+    assert time.monotonic() - left_at < 5, "generous on a busy machine; the aim is 1 s"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["x" * 100_000, "\u202e\u05e9\u05dc\u05d5\u05dd", "\U0001f600" * 50, "'; DROP TABLE memory;--"],
+)
+async def test_odd_text_is_answered_and_costs_nobody_the_conversation(
+    sqlite_deployment, identity, new_room, text
+):
+    async with sqlite_deployment.join(identity, new_room()) as person:
+        await person.hear()
+        assert await person.ask(text)
+        assert "Nice to meet you" in await person.ask("my name is anna")
+
+
+def _pid_of_job(deployment, agent_identity: str) -> int | None:
+    job = agent_identity.removeprefix("agent-")
+    for line in deployment.worker.log().splitlines():
+        if job in line and '"user_uuid"' in line:
+            return int(line.split('"pid":')[1].split(",")[0].strip(" }"))
+    return None

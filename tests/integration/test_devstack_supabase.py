@@ -1,0 +1,402 @@
+"""The look-alike of a hosted Supabase project behaves as one, seen through its REST API."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import psutil
+import psycopg
+import pytest
+
+from devstack.for_pytest import skip_where_unavailable
+from devstack.keys import SupabaseKeys, mint_token
+from devstack.servers.postgres import Postgres
+from devstack.servers.rest_gateway import RestGateway
+from devstack.servers.supabase import SupabaseProject
+
+pytestmark = pytest.mark.timeout(300)  # the first run on a machine downloads the servers
+
+NOTES = """
+    create table notes (owner uuid, body text);
+    insert into notes values (null, 'everybody''s'), ('{owner}', 'hers');
+"""
+OWN_ROWS_ONLY = """
+    alter table notes enable row level security;
+    alter table notes force row level security;
+    create policy own on notes using (owner = (select auth.uid()));
+"""
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[Postgres]:
+    with skip_where_unavailable(), Postgres() as server:
+        yield server
+
+
+@pytest.fixture
+def project(postgres: Postgres) -> Iterator[SupabaseProject]:
+    database = postgres.create_supabase_database()
+    with skip_where_unavailable(), SupabaseProject(database) as running:
+        yield running
+    postgres.drop_database(database)
+
+
+@pytest.fixture
+def user_id() -> str:
+    return str(uuid.uuid4())
+
+
+@pytest.fixture
+def notes(project: SupabaseProject, user_id: str) -> SupabaseProject:
+    project.info.database.execute(NOTES.format(owner=user_id))
+    project.reload_schema()
+    return project
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    content: object
+    headers: Mapping[str, str]
+
+
+def request(
+    url: str,
+    path: str,
+    headers: Mapping[str, str],
+    method: str = "GET",
+    body: object = None,
+) -> Answer:
+    connection = HTTPConnection(url.removeprefix("http://"), timeout=10)
+    try:
+        payload = None if body is None else json.dumps(body)
+        if payload is not None:
+            headers = {"Content-Type": "application/json", **headers}
+        connection.request(method, path, payload, dict(headers))
+        answer = connection.getresponse()
+        text = answer.read().decode()
+    finally:
+        connection.close()
+    is_json = "json" in (answer.getheader("Content-Type") or "")
+    content = json.loads(text) if is_json and text else text
+    return Answer(answer.status, content, {k.lower(): v for k, v in answer.getheaders()})
+
+
+def as_key(key: str) -> dict[str, str]:
+    """What supabase-py sends when it is given one key."""
+    return {"apikey": key, "Authorization": f"Bearer {key}"}
+
+
+def as_user(keys: SupabaseKeys, user_id: str, **claims: object) -> dict[str, str]:
+    token = mint_token(keys.jwt_secret, "authenticated", {"sub": user_id, **claims})
+    return {"apikey": keys.anon_key, "Authorization": f"Bearer {token}"}
+
+
+def bodies(answer: Answer) -> list[str]:
+    assert isinstance(answer.content, list), answer
+    return sorted(row["body"] for row in answer.content)
+
+
+# --- roles and privileges
+
+
+def test_a_fresh_table_is_open_to_anon_until_a_migration_closes_it(notes):
+    """As hosted: otherwise a test that anon reaches nothing would prove nothing."""
+    anon = as_key(notes.info.keys.anon_key)
+    assert bodies(request(notes.info.url, "/rest/v1/notes", anon)) == ["everybody's", "hers"]
+    written = request(notes.info.url, "/rest/v1/notes", anon, "POST", {"body": "anon's"})
+    assert written.status == 201
+
+
+def test_anon_may_call_a_fresh_function_and_use_a_fresh_sequence(project):
+    project.info.database.execute(
+        "create function add(a int, b int) returns int language sql as 'select a + b';"
+        "create table counted (id bigserial, body text);"
+    )
+    project.reload_schema()
+    anon = as_key(project.info.keys.anon_key)
+    url = project.info.url
+    assert request(url, "/rest/v1/rpc/add", anon, "POST", {"a": 2, "b": 3}).content == 5
+    assert request(url, "/rest/v1/counted", anon, "POST", {"body": "x"}).status == 201
+
+
+def test_row_level_security_holds_for_anon_and_not_for_the_service_role(notes):
+    notes.info.database.execute(OWN_ROWS_ONLY)
+    keys, url = notes.info.keys, notes.info.url
+    assert bodies(request(url, "/rest/v1/notes", as_key(keys.anon_key))) == []
+    service = as_key(keys.service_role_key)
+    assert bodies(request(url, "/rest/v1/notes", service)) == ["everybody's", "hers"]
+
+
+def test_a_user_sees_their_own_rows_by_the_sub_of_their_token(notes, user_id):
+    notes.info.database.execute(OWN_ROWS_ONLY)
+    keys, url = notes.info.keys, notes.info.url
+    assert bodies(request(url, "/rest/v1/notes", as_user(keys, user_id))) == ["hers"]
+    stranger = as_user(keys, str(uuid.uuid4()))
+    assert bodies(request(url, "/rest/v1/notes", stranger)) == []
+
+
+def test_the_auth_functions_read_the_callers_token(project, user_id):
+    project.info.database.execute(
+        "create function whoami() returns jsonb language sql as $$ select jsonb_build_object("
+        "'uid', auth.uid(), 'role', auth.role(), 'shoe', auth.jwt() ->> 'shoe') $$"
+    )
+    project.reload_schema()
+    keys, url = project.info.keys, project.info.url
+    user = as_user(keys, user_id, shoe="44")
+    said = request(url, "/rest/v1/rpc/whoami", user, "POST", {}).content
+    assert said == {"uid": user_id, "role": "authenticated", "shoe": "44"}
+    said = request(url, "/rest/v1/rpc/whoami", as_key(keys.anon_key), "POST", {}).content
+    assert said == {"uid": None, "role": "anon", "shoe": None}
+
+
+@pytest.mark.parametrize(
+    "setting", ['request.jwt.claims = \'{"sub": "%s"}\'', "request.jwt.claim.sub = '%s'"]
+)
+def test_the_users_id_is_read_from_either_form_of_the_claims(setting, postgres, user_id):
+    database = postgres.create_supabase_database()
+    with psycopg.connect(database.socket_url()) as connection:
+        assert connection.execute("select auth.uid()").fetchone() == (None,)
+        connection.execute(f"set {setting % user_id}".encode())
+        assert connection.execute("select auth.uid()").fetchone() == (uuid.UUID(user_id),)
+    postgres.drop_database(database)
+
+
+def test_the_authenticator_can_do_nothing_but_become_the_three_roles(postgres):
+    database = postgres.create_supabase_database()
+    database.execute("create table notes (body text)")
+    with psycopg.connect(database.socket_url("authenticator"), autocommit=True) as connection:
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute("select * from notes")
+        for role in (b"anon", b"authenticated", b"service_role"):
+            connection.execute(b"set role " + role)
+            connection.execute("select * from notes")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute("set role postgres")
+    postgres.drop_database(database)
+
+
+def test_the_roles_can_be_given_to_a_database_twice(postgres):
+    database = postgres.create_supabase_database()
+    postgres.make_supabase(database)
+    postgres.drop_database(database)
+
+
+@pytest.mark.parametrize(
+    ("token_of", "status"),
+    [
+        (lambda keys: mint_token(keys.jwt_secret, "service_role", lifetime_s=-60), 401),
+        (lambda keys: mint_token("another secret, also of 32 characters", "service_role"), 401),
+        (lambda keys: mint_token(keys.jwt_secret, "service_role"), 200),
+    ],
+    ids=["expired", "forged", "good"],
+)
+def test_a_token_of_the_callers_own_is_judged_by_postgrest(token_of, status, notes):
+    headers = as_key(notes.info.keys.anon_key)
+    headers["Authorization"] = f"Bearer {token_of(notes.info.keys)}"
+    assert request(notes.info.url, "/rest/v1/notes", headers).status == status
+
+
+def test_anon_is_cut_off_after_three_seconds_as_hosted(project):
+    project.info.database.execute(
+        "create function limits() returns text language sql as "
+        "$$ select current_setting('statement_timeout') $$"
+    )
+    project.reload_schema()
+    keys, url = project.info.keys, project.info.url
+    answer = request(url, "/rest/v1/rpc/limits", as_key(keys.anon_key), "POST", {})
+    assert answer.content == "3s"
+
+
+# --- schema
+
+
+@pytest.mark.parametrize("pause_s", [0.0, 0.05, 0.1, 0.15])
+def test_reload_schema_returns_once_the_newest_table_is_served(pause_s, project):
+    """Even when PostgREST is in the middle of a reload that began before the table."""
+    for number in range(2):
+        project.info.database.execute(f"create table first{number} (id int)")
+        time.sleep(pause_s)
+        project.info.database.execute(f"create table last{number} (id int)")
+        project.reload_schema()
+        served = request(project.postgrest.info.url, "/", {}).content
+        assert isinstance(served, dict)
+        assert f"last{number}" in served["definitions"]
+
+
+# --- the gateway
+
+
+def test_the_opaque_keys_stand_for_their_roles(notes):
+    notes.info.database.execute(OWN_ROWS_ONLY)
+    keys, url = notes.info.keys, notes.info.url
+    everything = ["everybody's", "hers"]
+    assert bodies(request(url, "/rest/v1/notes", as_key(keys.secret_key))) == everything
+    assert bodies(request(url, "/rest/v1/notes", as_key(keys.publishable_key))) == []
+
+
+def test_postgrest_itself_refuses_an_opaque_key(notes):
+    """Which is why the gateway has to know them."""
+    headers = {"Authorization": f"Bearer {notes.info.keys.secret_key}"}
+    assert request(notes.postgrest.info.url, "/notes", headers).status == 401
+
+
+def test_the_gateway_answers_502_with_a_page_while_postgrest_is_down(notes):
+    headers = as_key(notes.info.keys.anon_key)
+    notes.postgrest.kill()
+    answer = request(notes.info.url, "/rest/v1/notes", headers)
+    assert (answer.status, answer.headers["content-type"]) == (502, "text/html; charset=utf-8")
+    notes.postgrest.start()
+    assert request(notes.info.url, "/rest/v1/notes", headers).status == 200
+
+
+def test_no_key_is_readable_on_a_command_line(project):
+    keys = project.info.keys
+    for server in (project.gateway, project.postgrest):
+        command = " ".join(psutil.Process(server.pid).cmdline())
+        assert not [key for key in (keys.jwt_secret, *keys.tokens_by_api_key()) if key in command]
+
+
+class Echo(BaseHTTPRequestHandler):
+    """Answers with what it was asked, compressed when the path says so."""
+
+    protocol_version = "HTTP/1.1"
+
+    def answer(self) -> None:
+        length = int(self.headers.get("Content-Length") or 0)
+        seen = {
+            "method": self.command,
+            "path": self.path,
+            "headers": {name.lower(): value for name, value in self.headers.items()},
+            "body": self.rfile.read(length).decode(),
+        }
+        body = json.dumps(seen).encode()
+        self.send_response(206 if "partial" in self.path else 200)
+        if "gzip" in self.path:
+            body = gzip.compress(body)
+            self.send_header("Content-Encoding", "gzip")
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Range", "0-9/100")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_GET = do_POST = do_PATCH = do_DELETE = answer  # noqa: N815 - http.server's names
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def keys() -> SupabaseKeys:
+    return SupabaseKeys.generate()
+
+
+@pytest.fixture(scope="module")
+def echo() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Echo)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture
+def gateway(echo: str, keys: SupabaseKeys) -> Iterator[RestGateway]:
+    with RestGateway(echo, keys) as server:
+        yield server
+
+
+def test_the_gateway_passes_everything_on_but_its_prefix(gateway, keys):
+    token = mint_token(keys.jwt_secret, "authenticated")
+    headers = {"apikey": keys.anon_key, "Authorization": f"Bearer {token}", "Prefer": "count=exact"}
+    path = "/rest/v1/notes?body=eq.a%20b%2Fc&select=*&or=(a.eq.1,b.eq.2)"
+    answer = request(gateway.url, path, headers, "PATCH", {"body": "ü"})
+    assert isinstance(answer.content, dict)
+    seen = answer.content
+    assert seen["method"] == "PATCH"
+    assert seen["path"] == "/notes?body=eq.a%20b%2Fc&select=*&or=(a.eq.1,b.eq.2)"
+    assert json.loads(seen["body"]) == {"body": "ü"}
+    assert seen["headers"]["authorization"] == f"Bearer {token}"
+    assert seen["headers"]["prefer"] == "count=exact"
+    assert answer.headers["content-range"] == "0-9/100"
+
+
+def test_the_gateway_adds_no_headers_but_those_of_the_connection(gateway, keys):
+    answer = request(gateway.url, "/rest/v1/notes", as_key(keys.anon_key))
+    assert isinstance(answer.content, dict)
+    assert set(answer.content["headers"]) == {"accept-encoding", "apikey", "authorization", "host"}
+
+
+@pytest.mark.parametrize(("path", "passed"), [("/rest/v1", "/"), ("/rest/v1/", "/")])
+def test_the_root_of_the_api_is_postgrests_root(path, passed, gateway, keys):
+    answer = request(gateway.url, path, as_key(keys.anon_key))
+    assert isinstance(answer.content, dict)
+    assert answer.content["path"] == passed
+
+
+def test_the_gateway_passes_status_and_compressed_bodies_as_they_are(gateway, keys):
+    connection = HTTPConnection(gateway.url.removeprefix("http://"), timeout=10)
+    connection.request("GET", "/rest/v1/partial-gzip", headers=as_key(keys.anon_key))
+    answer = connection.getresponse()
+    body = answer.read()
+    connection.close()
+    assert (answer.status, answer.getheader("Content-Encoding")) == (206, "gzip")
+    assert json.loads(gzip.decompress(body))["path"] == "/partial-gzip"
+
+
+def test_one_connection_serves_many_requests(gateway, keys):
+    connection = HTTPConnection(gateway.url.removeprefix("http://"), timeout=10)
+    connection.connect()
+    first: socket.socket = connection.sock
+    for _ in range(3):
+        connection.request("GET", "/rest/v1/notes", headers=as_key(keys.anon_key))
+        connection.getresponse().read()
+        assert connection.sock is first
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    ("headers_of", "message"),
+    [
+        (lambda keys: {}, "No API key found in request"),
+        (lambda keys: {"Authorization": f"Bearer {keys.anon_key}"}, "No API key found in request"),
+        (lambda keys: as_key("sb_secret_guess"), "Invalid API key"),
+        (lambda keys: {"apikey": mint_token(keys.jwt_secret, "anon")}, "Invalid API key"),
+        (
+            lambda keys: {"apikey": keys.anon_key, "Authorization": "Bearer sb_secret_guess"},
+            "Invalid API key",
+        ),
+    ],
+    ids=["nothing", "only a bearer", "unknown key", "a token as key", "unknown bearer"],
+)
+def test_a_request_without_a_known_key_is_401(headers_of, message, gateway, keys):
+    answer = request(gateway.url, "/rest/v1/notes", headers_of(keys))
+    assert answer.status == 401
+    assert isinstance(answer.content, dict)
+    assert answer.content["message"] == message
+
+
+def test_the_key_may_come_in_the_query_and_is_kept_from_postgrest(gateway, keys):
+    answer = request(gateway.url, f"/rest/v1/notes?apikey={keys.secret_key}&id=eq.1", {})
+    assert isinstance(answer.content, dict)
+    assert answer.content["path"] == "/notes?id=eq.1"
+    assert answer.content["headers"]["authorization"] == f"Bearer {keys.service_role_key}"
+
+
+@pytest.mark.parametrize("path", ["/", "/rest/v10/notes", "/auth/v1/user", "/notes"])
+def test_elsewhere_the_gateway_is_404_in_json(path, gateway, keys):
+    answer = request(gateway.url, path, as_key(keys.anon_key))
+    assert (answer.status, isinstance(answer.content, dict)) == (404, True)

@@ -1,0 +1,254 @@
+"""The migrations on a real Postgres that has Supabase's roles and permissive defaults."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import psycopg
+import pytest
+
+from devstack.servers.database import Database
+from devstack.servers.supabase import SupabaseProject
+from migrations.apply import FOLDER, MigrationError, apply, migration_files
+
+TABLES = ("profiles", "memory", "user_profiles", "onboarding_details")
+ALL = [file.stem for file in migration_files()]
+ALICE = "edabafbb-61ad-51d6-9fd8-e976c892a731"
+
+OLDER_DEPLOYMENT = """
+    create table public.profiles (
+        id uuid not null references auth.users (id) on delete cascade,
+        email varchar(255) not null,
+        full_name text,
+        is_first_login boolean default false,
+        created_at timestamp default (now() at time zone 'utc'),
+        constraint profiles_pkey primary key (id),
+        constraint profiles_email_key unique (email)
+    );
+    create policy "anybody reads" on public.profiles for select to anon using (true);
+    insert into auth.users (id) values ('edabafbb-61ad-51d6-9fd8-e976c892a731');
+    insert into public.profiles (id, email, full_name, is_first_login, created_at)
+    values ('edabafbb-61ad-51d6-9fd8-e976c892a731', 'alice@example.com', 'Alice', null,
+            '2024-02-03 04:05:06');
+"""
+
+CATALOG = {
+    "columns": """
+        select table_name, column_name, data_type, is_nullable, column_default,
+            generation_expression
+        from information_schema.columns
+        where table_schema = 'public' and table_name = any(%(tables)s)
+            and column_name <> 'full_name'
+    """,
+    "constraints": """
+        select conrelid::regclass::text, conname, pg_get_constraintdef(oid) from pg_constraint
+        where conrelid = any(%(tables)s::regclass[]) and contype <> 'n'
+    """,
+    "indexes": """
+        select indexname, indexdef from pg_indexes
+        where schemaname = 'public' and tablename = any(%(tables)s)
+    """,
+    "policies": """
+        select tablename, policyname, permissive, roles::text, cmd, qual, with_check
+        from pg_policies where schemaname = 'public' and tablename = any(%(tables)s)
+    """,
+    "row level security": """
+        select relname, relrowsecurity, relforcerowsecurity from pg_class
+        where oid = any(%(tables)s::regclass[])
+    """,
+    "grants": """
+        select table_name, grantee, privilege_type from information_schema.role_table_grants
+        where table_schema = 'public' and table_name = any(%(tables)s)
+    """,
+    "functions": """
+        select proname, pg_get_functiondef(oid), (
+            select array_agg(acl::text order by acl::text) from unnest(proacl) as acl
+        )
+        from pg_proc where pronamespace = 'public'::regnamespace
+    """,
+    "applied": "select version, name from voice_agent.schema_migrations",
+}
+
+
+def catalog(database: Database) -> dict[str, list[tuple[object, ...]]]:
+    """Everything about our tables and functions that a client could notice."""
+    tables = [f"public.{table}" for table in TABLES]
+    with psycopg.connect(database.url) as connection:
+        return {
+            what: sorted(
+                connection.execute(
+                    query,
+                    {"tables": tables if "regclass" in query else list(TABLES)},
+                ).fetchall(),
+                key=str,
+            )
+            for what, query in CATALOG.items()
+        }
+
+
+def execute(database: Database, statement: str) -> None:
+    with psycopg.connect(database.url, autocommit=True) as connection:
+        connection.execute(statement.encode())
+
+
+def test_a_new_database_gets_all_migrations_in_order(database):
+    assert apply(database.url) == ALL
+    assert [row[0] for row in catalog(database)["applied"]] == [name[:4] for name in ALL]
+
+
+def test_a_second_run_changes_nothing(database):
+    apply(database.url)
+    before = catalog(database)
+    assert apply(database.url) == []
+    assert catalog(database) == before
+
+
+def test_applying_the_files_by_hand_again_changes_nothing(database):
+    apply(database.url)
+    before = catalog(database)
+    for file in migration_files():
+        execute(database, file.read_text())
+    assert catalog(database) == before
+
+
+def test_the_files_by_hand_and_the_command_give_the_same(database, postgres):
+    for file in migration_files():
+        execute(database, file.read_text())
+    other = postgres.create_supabase_database()
+    apply(other.url)
+    assert catalog(database) == catalog(other)
+    assert apply(database.url) == []
+    postgres.drop_database(other)
+
+
+def test_four_runs_at_once_are_safe(database, postgres):
+    with ThreadPoolExecutor(4) as executor:
+        list(executor.map(apply, [database.url] * 4))
+    other = postgres.create_supabase_database()
+    apply(other.url)
+    assert catalog(database) == catalog(other)
+    postgres.drop_database(other)
+
+
+def test_an_older_deployment_is_migrated_with_its_rows_kept(database):
+    execute(database, OLDER_DEPLOYMENT)
+    assert apply(database.url) == ALL
+    with psycopg.connect(database.url) as connection:
+        connection.execute("set timezone = 'UTC'")
+        [row] = connection.execute("select * from public.profiles").fetchall()
+        names = [c.name for c in connection.execute("select * from public.profiles").description]
+    kept = dict(zip(names, row, strict=True))
+    assert str(kept["id"]) == ALICE
+    assert (kept["email"], kept["full_name"]) == ("alice@example.com", "Alice")
+    assert kept["is_first_login"] is True
+    assert kept["created_at"].isoformat() == "2024-02-03T04:05:06+00:00"
+
+
+def test_an_older_deployment_ends_up_like_a_new_one(database, postgres):
+    execute(database, OLDER_DEPLOYMENT)
+    apply(database.url)
+    new = postgres.create_supabase_database()
+    apply(new.url)
+    assert catalog(database) == catalog(new)
+    postgres.drop_database(new)
+
+
+def test_after_migrating_somebody_who_is_in_no_auth_table_can_have_a_profile(database):
+    execute(database, OLDER_DEPLOYMENT)
+    apply(database.url)
+    with psycopg.connect(database.url) as connection:
+        bob = "1bbc064c-d74a-56e6-a2b9-009139975e85"
+        made = connection.execute("select public.ensure_profile(%s, 'alice@example.com')", (bob,))
+        assert made.fetchone() == (True,)
+
+
+def test_row_level_security_is_forced_on_every_table(database):
+    apply(database.url)
+    assert catalog(database)["row level security"] == sorted((t, True, True) for t in TABLES)
+
+
+def test_neither_anon_nor_authenticated_nor_public_may_touch_anything(database):
+    execute(database, "create table public.left_as_it_comes (x int)")
+    apply(database.url)
+    with psycopg.connect(database.url) as connection:
+        may = connection.execute(
+            "select has_table_privilege('anon', 'public.left_as_it_comes', 'select')"
+        ).fetchone()
+    assert may == (True,), "the test database must grant by default as Supabase does"
+    found = catalog(database)
+    assert {row[1] for row in found["grants"]} == {"postgres", "service_role"}
+    for name, _, acl in found["functions"]:
+        assert acl is not None, name
+        assert {entry.split("=")[0] for entry in acl} == {"postgres", "service_role"}, name
+
+
+def test_every_function_has_an_empty_search_path_and_the_callers_rights(database):
+    apply(database.url)
+    functions = catalog(database)["functions"]
+    assert {"ensure_profile", "remember", "search_memory"} <= {row[0] for row in functions}
+    for name, definition, _ in functions:
+        assert "SET search_path TO ''" in definition, name
+        assert "SECURITY DEFINER" not in definition, name
+
+
+REQUESTS = [
+    *(("GET", f"/{table}", None) for table in TABLES),
+    *(("DELETE", f"/{table}?created_at=gte.2000-01-01", None) for table in ("profiles", "memory")),
+    ("POST", "/profiles", {"id": ALICE}),
+    ("PATCH", f"/profiles?id=eq.{ALICE}", {"email": "mallory@example.com"}),
+    ("POST", "/rpc/ensure_profile", {"p_user": ALICE, "p_email": None}),
+    ("POST", "/rpc/remember", {"p_user": ALICE, "p_memories": []}),
+    ("POST", "/rpc/search_memory", {"p_user": ALICE, "p_words": ["x"], "p_limit": 5}),
+    ("POST", "/rpc/update_user_profile", {"p_user": ALICE, "p_changes": {}}),
+    ("POST", "/rpc/update_onboarding_details", {"p_user": ALICE, "p_changes": {}}),
+    ("GET", "/schema_migrations", None),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body"), REQUESTS)
+def test_over_the_api_anon_reaches_nothing(supabase: SupabaseProject, method, path, body):
+    keys, url = supabase.info.keys, f"{supabase.info.url}/rest/v1{path}"
+    anon = {"apikey": keys.anon_key, "Authorization": f"Bearer {keys.anon_key}"}
+    refused = httpx.request(method, url, headers=anon, json=body)
+    assert refused.status_code in (401, 403, 404), refused.text
+    if "schema_migrations" not in path:
+        key = keys.service_role_key
+        service = {"apikey": key, "Authorization": f"Bearer {key}"}
+        assert httpx.request(method, url, headers=service, json=body).is_success
+
+
+def test_a_database_that_cannot_be_reached_is_reported_by_its_variable():
+    with pytest.raises(MigrationError, match=r"^DATABASE_URL: "):
+        apply("postgresql://nobody@127.0.0.1:1/none")
+
+
+def test_a_file_that_fails_is_named_and_leaves_nothing_behind(database):
+    execute(database, "create table public.memory (id text)")
+    with pytest.raises(MigrationError, match=r"^0002_memory.sql was not applied: "):
+        apply(database.url)
+    with psycopg.connect(database.url) as connection:
+        applied = connection.execute("select version from voice_agent.schema_migrations")
+        assert applied.fetchall() == [("0001",)]
+
+
+def test_the_command_says_what_it_applied(database):
+    def run() -> str:
+        command = [sys.executable, "-m", "migrations.apply", database.url]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    assert run() == "".join(f"applied {name}\n" for name in ALL)
+    assert run() == f"nothing to apply: {len(ALL)} migrations are there\n"
+
+
+def test_every_file_is_one_transaction_that_notes_itself():
+    assert [file.stem[:4] for file in migration_files()] == [
+        f"{number:04d}" for number in range(1, len(ALL) + 1)
+    ]
+    assert len(list(FOLDER.glob("*.sql"))) == len(ALL)
+    for file in migration_files():
+        text = file.read_text()
+        assert text.rstrip().endswith("commit;"), file.name
+        assert f"values ('{file.stem[:4]}', '{file.stem[5:]}')" in text, file.name
