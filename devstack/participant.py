@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Mapping
+import wave
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from livekit import api, rtc
@@ -17,6 +19,8 @@ from devstack.servers.livekit import LiveKitInfo
 CHAT_TOPIC = "lk.chat"
 TRANSCRIPTION_TOPIC = "lk.transcription"
 _SAMPLE_RATE = 48_000
+_SILENCE = 200
+"""The loudest sample, of 32 767, of what counts as a pause."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,8 @@ class Participant:
         self._said: asyncio.Queue[Said] = asyncio.Queue()
         self._tasks: set[asyncio.Task[None]] = set()
         self._microphone: rtc.AudioSource | None = None
+        self._voice = bytearray()
+        self._voice_grew = asyncio.Event()
         self.joined_at = 0.0
         self.disconnected = asyncio.Event()
 
@@ -94,6 +100,7 @@ class Participant:
         # Before connect, or a quick greeting is lost.
         self.room.register_text_stream_handler(TRANSCRIPTION_TOPIC, self._on_text)
         self.room.on("disconnected", lambda *_: self.disconnected.set())
+        self.room.on("track_subscribed", self._on_track)
         self.joined_at = time.monotonic()
         await self.room.connect(self._url, self._token)
         if self._publish_track:
@@ -108,9 +115,10 @@ class Participant:
         await self.room.disconnect()
         if self._microphone is not None:
             await self._microphone.aclose()
-        for task in self._tasks:
+        tasks = list(self._tasks)
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def hear(self, timeout_s: float = 20.0) -> Said:
         """Return the next thing the agent says, as text.
@@ -129,6 +137,37 @@ class Participant:
         await self.type(text)
         return (await self.hear(timeout_s)).text
 
+    async def hear_voice(self, seconds: float, timeout_s: float = 20.0) -> tuple[bytes, int]:
+        """Return the next stretch of the agent's voice, without its pauses.
+
+        Args:
+            seconds: how much voice.
+            timeout_s: how long to wait for it.
+
+        Returns:
+            16-bit little-endian mono PCM and its sample rate in Hz.
+
+        Raises:
+            asyncio.TimeoutError: the agent did not speak that much in time.
+        """
+        wanted = int(seconds * _SAMPLE_RATE) * 2
+
+        async def collect() -> None:
+            while len(self._voice) < wanted:
+                self._voice_grew.clear()
+                await self._voice_grew.wait()
+
+        await asyncio.wait_for(collect(), timeout_s)
+        heard = bytes(self._voice[:wanted])
+        del self._voice[:wanted]
+        return heard, _SAMPLE_RATE
+
+    async def play_file(self, path: Path) -> None:
+        """Speak what a 16-bit mono WAV file holds, at its own pace."""
+        with wave.open(str(path), "rb") as file:
+            pcm, sample_rate = file.readframes(file.getnframes()), file.getframerate()
+        await self.play(pcm, sample_rate)
+
     async def play(self, pcm: bytes, sample_rate: int) -> None:
         """Speak: send 16-bit mono PCM at its own pace through the microphone.
 
@@ -144,12 +183,30 @@ class Participant:
             for resampled in resampler.push(frame):
                 await self._microphone.capture_frame(resampled)
 
+    def _on_track(self, track: rtc.Track, *_: object) -> None:
+        if isinstance(track, rtc.RemoteAudioTrack):
+            self._own(self._listen(track))
+
+    async def _listen(self, track: rtc.RemoteAudioTrack) -> None:
+        stream = rtc.AudioStream(track, sample_rate=_SAMPLE_RATE, num_channels=1)
+        try:
+            async for event in stream:
+                samples = event.frame.data
+                if max(samples, default=0) > _SILENCE:
+                    self._voice += samples.tobytes()
+                    self._voice_grew.set()
+        finally:
+            await stream.aclose()
+
+    def _own(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
     def _on_text(self, reader: rtc.TextStreamReader, identity: str) -> None:
         if identity == self.room.local_participant.identity:
             return  # the agent's transcript of this person
-        task = asyncio.create_task(self._read(reader, identity))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._own(self._read(reader, identity))
 
     async def _read(self, reader: rtc.TextStreamReader, identity: str) -> None:
         pieces: list[str] = []

@@ -9,6 +9,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -42,12 +43,19 @@ def postgres() -> Iterator[Postgres]:
         yield server
 
 
-@pytest.fixture
-def project(postgres: Postgres) -> Iterator[SupabaseProject]:
+@contextmanager
+def running_project(postgres: Postgres, migration: str = "") -> Iterator[SupabaseProject]:
     database = postgres.create_supabase_database()
+    database.execute(migration)
     with skip_where_unavailable(), SupabaseProject(database) as running:
         yield running
     postgres.drop_database(database)
+
+
+@pytest.fixture
+def project(postgres: Postgres) -> Iterator[SupabaseProject]:
+    with running_project(postgres) as running:
+        yield running
 
 
 @pytest.fixture
@@ -56,10 +64,10 @@ def user_id() -> str:
 
 
 @pytest.fixture
-def notes(project: SupabaseProject, user_id: str) -> SupabaseProject:
-    project.info.database.execute(NOTES.format(owner=user_id))
-    project.reload_schema()
-    return project
+def notes(postgres: Postgres, user_id: str) -> Iterator[SupabaseProject]:
+    """A project with a table that belongs to nobody in particular yet."""
+    with running_project(postgres, NOTES.format(owner=user_id)) as running:
+        yield running
 
 
 @dataclass(frozen=True)
@@ -267,7 +275,7 @@ def test_no_key_is_readable_on_a_command_line(project):
 
 
 class Echo(BaseHTTPRequestHandler):
-    """Answers with what it was asked, compressed when the path says so."""
+    """Answers with what it was asked, compressed when the path says so, and hangs up."""
 
     protocol_version = "HTTP/1.1"
 
@@ -287,6 +295,7 @@ class Echo(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Range", "0-9/100")
         self.send_header("Content-Length", str(len(body)))
+        self.send_header("Connection", "close")
         self.end_headers()
         self.wfile.write(body)
 
@@ -313,7 +322,7 @@ def echo() -> Iterator[str]:
     thread.join()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def gateway(echo: str, keys: SupabaseKeys) -> Iterator[RestGateway]:
     with RestGateway(echo, keys) as server:
         yield server

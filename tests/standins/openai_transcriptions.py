@@ -31,6 +31,7 @@ class TranscriptionFields(BaseModel):
 
     model: str
     language: str | None = Field(None, pattern="^[a-z]{2,3}$")
+    languages: str | None = Field(None, alias="languages[]", pattern="^[a-z]{2,3}$")
     prompt: str | None = None
     response_format: Literal["json", "text", "verbose_json"] = "json"
     temperature: float | None = Field(None, ge=0, le=1)
@@ -97,6 +98,8 @@ async def _parse(request: web.Request) -> TranscriptionRequest:
 def _check_model(fields: TranscriptionFields) -> None:
     if fields.model not in TRANSCRIPTION_MODELS:
         raise ContractFault(f"model: there is no transcription model '{fields.model}'")
+    if fields.languages and fields.model != "gpt-transcribe":
+        raise ContractFault(f"languages: '{fields.model}' takes a single language")
     if fields.response_format == "verbose_json" and fields.model != "whisper-1":
         raise ContractFault(f"response_format: '{fields.model}' does not support verbose_json")
 
