@@ -167,15 +167,8 @@ class ServerProcess:
         self._reap(self._popen)
 
     def _reap(self, popen: subprocess.Popen[bytes]) -> None:
-        # Its id is nobody else's until it is reaped, so that is when to end what it left.
-        if sys.platform == "linux":
-            with suppress(ChildProcessError):  # somebody waited for all children
-                os.waitid(os.P_PID, popen.pid, os.WEXITED | os.WNOWAIT)
-        else:
-            popen.wait()
+        _wait_until_ended(popen)
         with self._reaping:
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(popen.pid, signal.SIGKILL)
             popen.wait()
             self._ended.set()
 
@@ -193,3 +186,17 @@ class ServerProcess:
                 cwd=launch.folder,
                 start_new_session=True,
             )
+
+
+def _wait_until_ended(popen: subprocess.Popen[bytes]) -> None:
+    """Wait for the child, and kill what it leaves in its process group."""
+    # Its id is nobody else's until it is reaped, so that is when to use it once more.
+    if sys.platform == "linux":
+        try:
+            os.waitid(os.P_PID, popen.pid, os.WEXITED | os.WNOWAIT)
+        except ChildProcessError:
+            return  # somebody else in this process has waited for all children
+    else:
+        popen.wait()
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(popen.pid, signal.SIGKILL)

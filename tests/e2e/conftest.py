@@ -57,10 +57,18 @@ class Deployment:
 
 
 @contextmanager
-def deployment(settings: dict[str, str], **options: Any) -> Iterator[Deployment]:
-    """Run a worker with these settings; ``options`` is what `Worker` takes."""
+def deployment(
+    settings: dict[str, str], *, seen_through: dict[str, str] | None = None, **options: Any
+) -> Iterator[Deployment]:
+    """Run a worker with these settings.
+
+    Args:
+        settings: the worker's.
+        seen_through: the settings by which the test looks into the store; the same by default.
+        options: what `Worker` takes.
+    """
     with ExitStack() as running:
-        storage = open_storage(Settings.from_environment(settings).store)
+        storage = open_storage(Settings.from_environment(seen_through or settings).store)
         running.callback(storage.close)
         livekit = running.enter_context(started(LiveKitServer))
         worker = Worker(livekit.info, {**PRODUCTION, **settings}, **{"dev": False, **options})
@@ -69,11 +77,11 @@ def deployment(settings: dict[str, str], **options: Any) -> Iterator[Deployment]
 
 
 @contextmanager
-def shared_deployment(settings: dict[str, str]) -> Iterator[Deployment]:
-    """Run a worker for the whole run."""
+def shared_deployment(settings: dict[str, str], **options: Any) -> Iterator[Deployment]:
+    """Run a worker for several tests; ``options`` is what `deployment` takes."""
     with ExitStack() as running:
         with leaks.shared():
-            made = running.enter_context(deployment(settings))
+            made = running.enter_context(deployment(settings, **options))
             made.values("nobody@example.com")  # opens the store's lasting connection
         yield made
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
-import psutil
 import pytest
 
 from session_context import livekit_identity_to_uuid
@@ -80,17 +77,6 @@ async def test_a_participant_who_publishes_nothing_is_served_too(
         assert await person.ask("my name is anna")
 
 
-async def test_the_job_is_gone_within_a_second_of_a_graceful_leave(
-    sqlite_deployment, identity, new_room
-):
-    async with sqlite_deployment.join(identity, new_room()) as person:
-        agent = (await person.hear()).speaker
-        pid = await eventually(lambda: _pid_of_job(sqlite_deployment, agent))
-    left_at = time.monotonic()
-    await eventually(lambda: not psutil.pid_exists(pid), 10)
-    assert time.monotonic() - left_at < 5, "generous on a busy machine; the aim is 1 s"
-
-
 @pytest.mark.parametrize(
     "text",
     ["x" * 100_000, "\u202e\u05e9\u05dc\u05d5\u05dd", "\U0001f600" * 50, "'; DROP TABLE memory;--"],
@@ -102,11 +88,3 @@ async def test_odd_text_is_answered_and_costs_nobody_the_conversation(
         await person.hear()
         assert await person.ask(text)
         assert "Nice to meet you" in await person.ask("my name is anna")
-
-
-def _pid_of_job(deployment, agent_identity: str) -> int | None:
-    job = agent_identity.removeprefix("agent-")
-    for line in deployment.worker.log().splitlines():
-        if job in line and '"user_uuid"' in line:
-            return int(line.split('"pid":')[1].split(",")[0].strip(" }"))
-    return None

@@ -1,0 +1,212 @@
+"""Jobs begin, wait, end and are counted as an operator expects."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+from pathlib import Path
+
+import psutil
+import pytest
+from livekit import api
+
+from devstack.participant import Participant
+from tests.e2e.conftest import Deployment, deployment
+from tests.waiting import eventually
+
+HANGING_AGENT = Path(__file__).with_name("hanging_agent.py")
+SOAK = os.environ.get("SOAK") == "true"
+
+
+def records(running: Deployment) -> list[dict[str, object]]:
+    """The worker's log, as the records that it is."""
+    return [json.loads(line) for line in running.worker.log().splitlines() if line[:1] == "{"]
+
+
+def job_process(running: Deployment, agent_identity: str) -> psutil.Process | None:
+    """The process of the job whose agent somebody has heard."""
+    job = agent_identity.removeprefix("agent-")
+    for record in records(running):
+        if record.get("job_id") == job and record.get("message") == "[ENTRYPOINT]":
+            return psutil.Process(int(str(record["pid"])))
+    return None
+
+
+async def dispatch(running: Deployment, room: str, metadata: str = "") -> None:
+    """Send an agent to a room, whoever is in it."""
+    info = running.livekit
+    async with api.LiveKitAPI(info.http_url, info.api_key, info.api_secret) as server:
+        agent = api.RoomAgentDispatch(agent_name="", metadata=metadata)
+        await server.room.create_room(api.CreateRoomRequest(name=room, agents=[agent]))
+
+
+async def agents_in(running: Deployment, room: str) -> int:
+    """How many agents the server sees in a room."""
+    info = running.livekit
+    async with api.LiveKitAPI(info.http_url, info.api_key, info.api_secret) as server:
+        there = await server.room.list_participants(api.ListParticipantsRequest(room=room))
+        return sum(each.kind == api.ParticipantInfo.Kind.AGENT for each in there.participants)
+
+
+async def test_a_job_is_gone_soon_after_its_person_has_left(sqlite_deployment, identity, new_room):
+    async with sqlite_deployment.join(identity, new_room()) as person:
+        agent = (await person.hear()).speaker
+        process = await eventually(lambda: job_process(sqlite_deployment, agent))
+    await eventually(lambda: not process.is_running())
+
+
+async def test_sigterm_ends_a_job_in_order_with_what_was_said_kept(
+    sqlite_deployment, identity, new_room
+):
+    room = new_room()
+    async with sqlite_deployment.join(identity, room) as person:
+        agent = (await person.hear()).speaker
+        process = await eventually(lambda: job_process(sqlite_deployment, agent))
+        await person.ask("I love hiking")
+        process.send_signal(signal.SIGTERM)
+        await eventually(lambda: not process.is_running())
+        assert await agents_in(sqlite_deployment, room) == 0
+    assert sqlite_deployment.values(identity) == ["I love hiking"]
+    assert "job received SIGTERM; shutting down" in sqlite_deployment.worker.log()
+
+
+async def test_a_job_that_hangs_at_its_end_is_ended_at_its_deadline(
+    worker_settings, identity, new_room
+):
+    settings = {**worker_settings, "JOB_SHUTDOWN_TIMEOUT_S": "0.5"}
+    with deployment(settings, entrypoint=HANGING_AGENT) as running:
+        async with running.join(identity, new_room()) as person:
+            agent = (await person.hear()).speaker
+            process = await eventually(lambda: job_process(running, agent))
+            process.send_signal(signal.SIGTERM)
+            await eventually(lambda: not process.is_running())
+
+
+async def test_an_idle_process_ends_on_sigterm_and_is_replaced(worker_settings, identity, new_room):
+    with deployment(worker_settings) as running:
+        idle = await eventually(lambda: _idle_processes(running))
+        for process in idle:
+            process.send_signal(signal.SIGTERM)
+        await eventually(lambda: not any(process.is_running() for process in idle))
+        async with running.join(identity, new_room()) as person:
+            assert (await person.hear()).text
+
+
+def _idle_processes(running: Deployment) -> list[psutil.Process]:
+    pids = [r["pid"] for r in records(running) if r["message"] == "process initialized"]
+    return [psutil.Process(int(str(pid))) for pid in pids if psutil.pid_exists(int(str(pid)))]
+
+
+async def test_a_job_to_which_nobody_comes_ends_and_says_so(worker_settings, new_room):
+    with deployment({**worker_settings, "PARTICIPANT_TIMEOUT_S": "0.5"}) as running:
+        room = new_room()
+        await dispatch(running, room)
+        await eventually(lambda: "nobody came; the job ends" in running.worker.log())
+        await eventually(lambda: "process exiting" in running.worker.log())
+        assert await agents_in(running, room) == 0
+
+
+async def test_a_job_that_waits_for_somebody_ends_at_once_with_its_worker(
+    worker_settings, tmp_path, new_room
+):
+    with deployment(worker_settings, dev=True, log_dir=tmp_path) as running:
+        await dispatch(running, new_room())
+        await eventually(lambda: "[ENTRYPOINT]" in running.worker.log())
+        running.worker.stop()
+        assert "did not exit in time" not in running.worker.log()
+        assert "process exiting" in running.worker.log()
+
+
+@pytest.mark.parametrize("metadata", ["{", '{"openingLine": 7}', "[]", "\U0001f600"])
+async def test_bad_metadata_is_logged_and_the_call_goes_on(
+    worker_settings, sqlite_deployment, identity, new_room, metadata
+):
+    room = new_room()
+    await dispatch(sqlite_deployment, room, metadata)
+    async with sqlite_deployment.join(identity, room) as person:
+        assert "What may I call you?" in (await person.hear()).text
+    assert "dispatch metadata" in sqlite_deployment.worker.log()
+
+
+async def _greeted(person: Participant) -> str:
+    async with person:
+        return (await person.hear(120)).text
+
+
+@pytest.mark.parametrize(
+    ("bursts", "joins"),
+    [(2, 6), pytest.param(10, 20, marks=pytest.mark.soak)],
+)
+@pytest.mark.timeout(900)
+async def test_a_burst_of_joins_gets_an_agent_each(worker_settings, new_room, bursts, joins):
+    with deployment(worker_settings) as running:
+        for burst in range(bursts):
+            people = [running.join(f"p{burst}-{n}@example.com", new_room()) for n in range(joins)]
+            greetings = await asyncio.gather(*(_greeted(person) for person in people))
+            assert len(greetings) == joins
+
+
+async def test_a_worker_takes_no_more_jobs_than_it_may_and_takes_the_next_when_one_ends(
+    worker_settings, new_room
+):
+    with deployment({**worker_settings, "MAX_JOBS": "1"}) as running:
+        async with running.join("first@example.com", new_room()) as first:
+            await first.hear()
+            async with running.join("second@example.com", new_room()) as second:
+                with pytest.raises(asyncio.TimeoutError):
+                    await second.hear(3)
+        # The worker tells the server of its load every 2.5 s.
+        for _ in range(5):
+            async with running.join("third@example.com", new_room()) as third:
+                try:
+                    assert (await third.hear(3)).text
+                except asyncio.TimeoutError:
+                    continue
+                return
+        pytest.fail("after the first job had ended, no other was taken")
+
+
+async def test_the_worker_listens_on_loopback_only(sqlite_deployment):
+    process = psutil.Process(sqlite_deployment.worker.pid)
+    listening = {
+        connection.laddr.ip
+        for each in [process, *process.children(recursive=True)]
+        for connection in each.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    }
+    assert listening == {"127.0.0.1"}
+
+
+async def test_the_log_has_the_tags_that_operators_know_and_nothing_personal(
+    sqlite_deployment, identity, new_room
+):
+    async with sqlite_deployment.join(identity, new_room()) as person:
+        agent = (await person.hear()).speaker
+        await person.ask("I love playing the theremin")
+    job = agent.removeprefix("agent-")
+    await eventually(lambda: "theremin" in " ".join(sqlite_deployment.values(identity)))
+    mine = [record for record in records(sqlite_deployment) if record.get("job_id") == job]
+    tags = {str(record["message"]) for record in mine}
+    assert {
+        "[ENTRYPOINT]",
+        "[SESSION] using session user",
+        "[PROFILE CREATE]",
+        "[SESSION INIT]",
+        "[USER INPUT]",
+        "[MEMORY CATEGORIZATION]",
+        "[MEMORY STORED]",
+    } <= tags
+    assert not [record for record in mine if identity in str(record) or "theremin" in str(record)]
+
+
+async def test_in_development_the_log_says_what_was_said_and_who_said_it(
+    worker_settings, identity, new_room
+):
+    with deployment(worker_settings, dev=True) as running:
+        async with running.join(identity, new_room()) as person:
+            await person.hear()
+            await person.ask("I love playing the theremin")
+        await eventually(lambda: "I love playing the theremin" in running.worker.log())
+        assert identity in running.worker.log()

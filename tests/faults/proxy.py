@@ -1,0 +1,143 @@
+"""A TCP proxy that misbehaves on command, between a worker and its Supabase."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Coroutine
+from concurrent.futures import Future
+from enum import Enum, auto
+from types import TracebackType
+from typing import Any
+from urllib.parse import urlsplit
+
+from devstack.ports import LOOPBACK, free_port
+
+_CHUNK = 65_536
+_TRICKLE_S = 1.0
+
+
+class Mode(Enum):
+    """How the proxy treats connections, old and new."""
+
+    PASS = auto()
+    REFUSE = auto()
+    """Nobody listens."""
+    HANG = auto()
+    """Connections are accepted, and nothing is answered."""
+    TRICKLE = auto()
+    """Answers come at one byte a second."""
+    CUT = auto()
+    """A connection is reset in the middle of its first answer."""
+    GARBAGE = auto()
+    """Every request is answered with what is no HTTP."""
+
+
+class FaultyProxy:
+    """Passes bytes on to a server until told otherwise. Runs in a thread of its own.
+
+    Args:
+        upstream: the server's http URL.
+
+    Attributes:
+        url: where the proxy listens, to be given to clients instead.
+        accepted: how many connections it has accepted.
+    """
+
+    def __init__(self, upstream: str) -> None:
+        parts = urlsplit(upstream)
+        self._upstream = (parts.hostname or LOOPBACK, parts.port or 80)
+        self._port = free_port()
+        self.url = f"http://{LOOPBACK}:{self._port}"
+        self.accepted = 0
+        self._mode = Mode.PASS
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="faulty-proxy")
+        self._server: asyncio.Server | None = None
+        self._connections: set[asyncio.Task[None]] = set()
+
+    def set(self, mode: Mode) -> None:
+        """Misbehave in this way from now on; connections that are open are dropped."""
+        self._do(self._change(mode)).result(10)
+
+    def __enter__(self) -> FaultyProxy:
+        """Begin to listen."""
+        self._thread.start()
+        self.set(Mode.PASS)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop listening and drop every connection."""
+        self.set(Mode.REFUSE)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+        self._loop.close()
+
+    def _do(self, work: Coroutine[Any, Any, None]) -> Future[None]:
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    async def _change(self, mode: Mode) -> None:
+        self._mode = mode
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        for connection in list(self._connections):
+            connection.cancel()
+        await asyncio.gather(*self._connections, return_exceptions=True)
+        if mode is not Mode.REFUSE:
+            self._server = await asyncio.start_server(self._accept, LOOPBACK, self._port)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.accepted += 1
+        task = asyncio.current_task()
+        assert task is not None
+        self._connections.add(task)
+        try:
+            await self._serve(reader, writer)
+        except (OSError, asyncio.CancelledError, asyncio.IncompleteReadError):
+            return
+        finally:
+            self._connections.discard(task)
+            writer.transport.abort()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._mode is Mode.HANG:
+            await asyncio.Event().wait()
+        if self._mode is Mode.GARBAGE:
+            await reader.read(_CHUNK)
+            writer.write(b"\x00\xff this is no HTTP \r\n\r\n")
+            await writer.drain()
+            return
+        answers, requests = await asyncio.open_connection(*self._upstream)
+        try:
+            await asyncio.gather(_pump(reader, requests), self._answer(answers, writer))
+        finally:
+            requests.transport.abort()
+
+    async def _answer(self, answers: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await answers.read(_CHUNK):
+            if self._mode is Mode.CUT:
+                writer.write(data[: len(data) // 2])
+                await writer.drain()
+                raise ConnectionResetError
+            if self._mode is Mode.TRICKLE:
+                for byte in data:
+                    writer.write(bytes([byte]))
+                    await writer.drain()
+                    await asyncio.sleep(_TRICKLE_S)
+            else:
+                writer.write(data)
+                await writer.drain()
+        raise ConnectionResetError  # the server has ended it, so the other half ends too
+
+
+async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+    while data := await source.read(_CHUNK):
+        sink.write(data)
+        await sink.drain()
+    raise ConnectionResetError
