@@ -25,7 +25,9 @@ from pydantic import (
     Field,
     ValidationError,
     field_validator,
+    model_validator,
 )
+from typing_extensions import Self
 
 PROJECT_ROOT = Path(__file__).resolve().parent
 
@@ -96,6 +98,20 @@ class StoreSettings(_Group):
     join_deadline_ms: int = Field(1000, alias="JOIN_DEADLINE_MS", ge=1)
     drain_deadline_s: float = Field(3.0, alias="DRAIN_DEADLINE_S", gt=0)
 
+    @property
+    def supabase_key(self) -> str | None:
+        """The key to use: the service-role key, or the anon key where there is no other."""
+        return self.supabase_service_key or self.supabase_anon_key
+
+    @model_validator(mode="after")
+    def _supabase_has_a_key(self) -> Self:
+        if self.supabase_url is not None and self.supabase_key is None:
+            raise ValueError(
+                "SUPABASE_SERVICE_ROLE_KEY: set it to the project's service-role key, "
+                "or unset SUPABASE_URL to keep memories in DATA_DIR"
+            )
+        return self
+
 
 class ProviderSettings(_Group):
     """Which models hear, think and speak, and how to reach them."""
@@ -158,5 +174,6 @@ def _process_environment() -> dict[str, str]:
 
 def _first_problem(error: ValidationError) -> str:
     problem = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    variable = str(problem["loc"][0])
-    return f"{variable}: {problem['msg'].removeprefix('Value error, ')}. See .env.example."
+    what = problem["msg"].removeprefix("Value error, ")
+    variable = f"{problem['loc'][0]}: " if problem["loc"] else ""
+    return f"{variable}{what}. See .env.example."

@@ -6,7 +6,7 @@ import logging
 import threading
 from dataclasses import dataclass
 
-from config import ConfigError, Settings, StoreSettings
+from config import Settings, StoreSettings
 from storage.errors import StorageError, StorageRefusedError
 from storage.person_file import PersonFiles
 from storage.supabase_clients import SupabaseClients, execute
@@ -37,18 +37,11 @@ def open_storage(settings: StoreSettings) -> Storage:
     Supabase where SUPABASE_URL is set, else SQLite. Where only the anon key is given and
     the database refuses it, SQLite takes over with a warning.
 
-    Raises:
-        ConfigError: SUPABASE_URL is set without a key.
     """
-    if settings.supabase_url is None:
+    url, key = settings.supabase_url, settings.supabase_key
+    if url is None or key is None:
         return Storage(supabase=None, people=PersonFiles(settings.data_dir))
-    key = settings.supabase_service_key or settings.supabase_anon_key
-    if key is None:
-        raise ConfigError(
-            "SUPABASE_SERVICE_ROLE_KEY: set it to the project's service-role key, "
-            "or unset SUPABASE_URL to keep memories in DATA_DIR."
-        )
-    supabase = SupabaseClients(settings.supabase_url, key, timeout_s=settings.request_timeout_s)
+    supabase = SupabaseClients(url, key, timeout_s=settings.request_timeout_s)
     if settings.supabase_service_key is None and not _accepts_writes(supabase):
         logger.warning(
             "the database refused SUPABASE_ANON_KEY; memories are kept in DATA_DIR on this "

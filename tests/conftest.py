@@ -19,6 +19,7 @@ settings.load_profile("project")
 
 pytest_plugins = ["tests.services"]
 
+_SERVER_PROGRAMS = ("_BIN", "_BIN_DIR")
 _OURS = ("LIVEKIT", "SUPABASE", "OPENAI", "DEEPGRAM", "DATABASE", "REDIS", "DATA_DIR", "MEMORY")
 
 
@@ -26,7 +27,7 @@ _OURS = ("LIVEKIT", "SUPABASE", "OPENAI", "DEEPGRAM", "DATABASE", "REDIS", "DATA
 def _no_settings_of_the_developer() -> Iterator[None]:
     saved = dict(os.environ)
     for name in list(os.environ):
-        if name.startswith(_OURS):
+        if name.startswith(_OURS) and not name.endswith(_SERVER_PROGRAMS):
             del os.environ[name]
     os.environ["ENV_FILE"] = os.devnull
     yield

@@ -35,7 +35,9 @@ def processes() -> set[str]:
     found = set()
     for child in psutil.Process().children():
         if child.pid not in _shared_pids:
-            found |= {f"{each.pid} {each.name()}" for each in _with_descendants(child)}
+            found |= {
+                description for each in _with_descendants(child) if (description := _of(each))
+            }
     return found
 
 
@@ -75,6 +77,13 @@ def left_over(before: set[str], now: Callable[[], set[str]]) -> set[str]:
     while (surplus := now() - before) and time.monotonic() < deadline:
         time.sleep(0.02)
     return surplus
+
+
+def _of(process: psutil.Process) -> str:
+    try:
+        return f"{process.pid} {process.name()}"
+    except psutil.NoSuchProcess:
+        return ""
 
 
 def _with_descendants(process: psutil.Process) -> list[psutil.Process]:

@@ -1,19 +1,18 @@
 """The real servers, one of each for the whole run, where this machine can have them.
 
-A server that cannot be had skips the tests that need it, with what is missing; with
-``CI=true`` it fails them.
+A server that cannot be had skips the tests that need it, with what is missing; in CI it
+fails them.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 import pytest
 
-from devstack.errors import ServiceUnavailableError
+from devstack.for_pytest import skip_where_unavailable
 from devstack.participant import Participant, access_token
 from devstack.servers.database import Database
 from devstack.servers.livekit import LiveKitInfo, LiveKitServer
@@ -28,13 +27,8 @@ S = TypeVar("S", LiveKitServer, Postgres, RedisServer, SupabaseProject)
 
 def started(make: Callable[[], S]) -> S:
     """Start a server, or skip (with CI=true: fail) the test that asks for it."""
-    try:
-        with leaks.shared():
-            return make().start()
-    except ServiceUnavailableError as error:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip(str(error))
+    with skip_where_unavailable(), leaks.shared():
+        return make().start()
 
 
 @pytest.fixture(scope="session")

@@ -67,6 +67,8 @@ class Worker(AgentServer):
         try:
             await super().run(devmode=devmode, unregistered=unregistered)
         except RuntimeError as error:
+            if self._closed:
+                raise
             # The framework would log it and exit 0, and a supervisor would not restart it.
             await self.aclose()
             raise SystemExit(f"LIVEKIT_URL: {error}") from error

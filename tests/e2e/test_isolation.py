@@ -192,8 +192,8 @@ async def test_an_unverified_caller_is_served_without_a_memory(
 ):
     attributes = {"sip.phoneNumber": "+15105550100", "sip.trunkID": "ST_1"}
     for _ in range(2):
-        sip = {"kind": "sip", "attributes": attributes}
-        async with sqlite_deployment.join(identity, new_room(), **sip) as caller:
+        call = sqlite_deployment.join(identity, new_room(), kind="sip", attributes=attributes)
+        async with call as caller:
             assert "What may I call you?" in (await caller.hear()).text
             assert "keep that in mind" in await caller.ask("my favorite color is blue")
     assert sqlite_deployment.values(identity) == []
@@ -205,8 +205,8 @@ async def test_a_caller_with_a_verified_number_is_known_by_it(worker_settings, n
     attributes = {"sip.phoneNumber": "+15105550100", "sip.trunkID": "ST_1"}
     with deployment(settings) as running:
         for identity, expected in (("sip_a", "What may I call you?"), ("sip_b", "Welcome back")):
-            sip = {"kind": "sip", "attributes": attributes}
-            async with running.join(identity, new_room(), **sip) as caller:
+            call = running.join(identity, new_room(), kind="sip", attributes=attributes)
+            async with call as caller:
                 assert expected in (await caller.hear()).text
                 await caller.ask("my favorite color is blue")
             await eventually(lambda: "blue" in running.values("tel:+15105550100"))

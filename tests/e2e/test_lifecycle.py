@@ -25,13 +25,15 @@ def records(running: Deployment) -> list[dict[str, object]]:
     return [json.loads(line) for line in running.worker.log().splitlines() if line[:1] == "{"]
 
 
-def job_process(running: Deployment, agent_identity: str) -> psutil.Process | None:
+async def job_process(running: Deployment, agent_identity: str) -> psutil.Process:
     """The process of the job whose agent somebody has heard."""
     job = agent_identity.removeprefix("agent-")
-    for record in records(running):
-        if record.get("job_id") == job and record.get("message") == "[ENTRYPOINT]":
-            return psutil.Process(int(str(record["pid"])))
-    return None
+
+    def pid() -> object:
+        mine = [r for r in records(running) if r.get("job_id") == job]
+        return next((r["pid"] for r in mine if r["message"] == "[ENTRYPOINT]"), None)
+
+    return psutil.Process(int(str(await eventually(pid))))
 
 
 async def dispatch(running: Deployment, room: str, metadata: str = "") -> None:
@@ -53,7 +55,7 @@ async def agents_in(running: Deployment, room: str) -> int:
 async def test_a_job_is_gone_soon_after_its_person_has_left(sqlite_deployment, identity, new_room):
     async with sqlite_deployment.join(identity, new_room()) as person:
         agent = (await person.hear()).speaker
-        process = await eventually(lambda: job_process(sqlite_deployment, agent))
+        process = await job_process(sqlite_deployment, agent)
     await eventually(lambda: not process.is_running())
 
 
@@ -63,7 +65,7 @@ async def test_sigterm_ends_a_job_in_order_with_what_was_said_kept(
     room = new_room()
     async with sqlite_deployment.join(identity, room) as person:
         agent = (await person.hear()).speaker
-        process = await eventually(lambda: job_process(sqlite_deployment, agent))
+        process = await job_process(sqlite_deployment, agent)
         await person.ask("I love hiking")
         process.send_signal(signal.SIGTERM)
         await eventually(lambda: not process.is_running())
@@ -79,7 +81,7 @@ async def test_a_job_that_hangs_at_its_end_is_ended_at_its_deadline(
     with deployment(settings, entrypoint=HANGING_AGENT) as running:
         async with running.join(identity, new_room()) as person:
             agent = (await person.hear()).speaker
-            process = await eventually(lambda: job_process(running, agent))
+            process = await job_process(running, agent)
             process.send_signal(signal.SIGTERM)
             await eventually(lambda: not process.is_running())
 

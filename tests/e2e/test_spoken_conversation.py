@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from devstack.participant import Participant
 from session_context import livekit_identity_to_uuid
 from tests.e2e.conftest import Deployment, deployment
 from tests.standins import (
@@ -72,7 +73,7 @@ def spoken(
         yield running
 
 
-async def _speak(person, recording: Path) -> str:
+async def _speak(person: Participant, recording: Path) -> str:
     await person.play_file(recording)
     return (await person.hear()).text
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import httpx
 import psycopg
 import pytest
+from psycopg.rows import dict_row
 
 from devstack.servers.database import Database
 from devstack.servers.supabase import SupabaseProject
@@ -73,7 +75,7 @@ CATALOG = {
 }
 
 
-def catalog(database: Database) -> dict[str, list[tuple[object, ...]]]:
+def catalog(database: Database) -> dict[str, list[Any]]:
     """Everything about our tables and functions that a client could notice."""
     tables = [f"public.{table}" for table in TABLES]
     with psycopg.connect(database.url) as connection:
@@ -138,9 +140,8 @@ def test_an_older_deployment_is_migrated_with_its_rows_kept(database):
     assert apply(database.url) == ALL
     with psycopg.connect(database.url) as connection:
         connection.execute("set timezone = 'UTC'")
-        [row] = connection.execute("select * from public.profiles").fetchall()
-        names = [c.name for c in connection.execute("select * from public.profiles").description]
-    kept = dict(zip(names, row, strict=True))
+        with connection.cursor(row_factory=dict_row) as cursor:
+            [kept] = cursor.execute("select * from public.profiles").fetchall()
     assert str(kept["id"]) == ALICE
     assert (kept["email"], kept["full_name"]) == ("alice@example.com", "Alice")
     assert kept["is_first_login"] is True

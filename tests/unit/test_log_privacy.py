@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ def _off_afterwards() -> Iterator[None]:
     allow_personal_data(False)
 
 
-def record(message: str, level: int = logging.INFO, **extra: object) -> logging.LogRecord:
+def record(message: str, level: int = logging.INFO, **extra: Any) -> Any:
     made = logging.makeLogRecord({"msg": message, "levelno": level, **extra})
     PersonalDataFilter(lambda: IDENTITY).filter(made)
     return made
