@@ -61,6 +61,9 @@ def prewarm(process: JobProcess) -> None:
     privacy = PersonalDataFilter(get_session_identity)
     for handler in logging.getLogger().handlers:
         handler.addFilter(privacy)
+    if settings.store.memory_enabled:
+        memory_manager.open()
+        profile_manager.open()
     termination = Termination(settings.worker.job_shutdown_timeout_s)
     if in_own_process:
         termination.install()

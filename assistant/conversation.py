@@ -42,7 +42,7 @@ logger = logging.getLogger("assistant.conversation")
 _TRANSCRIPT_TIMEOUT_S = 0.3
 """How long a closing session waits for the last words; the framework's 2 s delay each end."""
 
-_STORE_THREADS = 6
+_STORE_THREADS = 4
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class Conversation:
     @property
     def language(self) -> str:
         """The language of the session, a BCP 47 tag."""
-        about = self._material.about
+        about = self._material.person.about
         return self._wishes.language or about.language or self._settings.providers.language
 
     async def prepare(self) -> bool:
@@ -183,14 +183,14 @@ class Conversation:
         tools = list(persona.EXTRA_TOOLS)
         if self._memory is not None and self._profiles is not None:
             tools += self._remember_with(self._memory, self._profiles).tools()
-        about = self._material.about
+        person = self._material.person
         prompt = instructions(
             persona.INSTRUCTIONS,
-            about=about,
-            details=self._material.details,
+            about=person.about,
+            details=person.details,
             language=self.language,
             time_zone=self._wishes.time_zone
-            or about.time_zone
+            or person.about.time_zone
             or self._settings.providers.time_zone,
             now=datetime.now(timezone.utc),
         )
@@ -227,8 +227,7 @@ class Conversation:
                 self._first_turn = asyncio.create_task(self._note_first_conversation())
 
     async def _note_first_conversation(self) -> None:
-        profile = self._material.profile
-        if self._profiles is None or (profile is not None and not profile.is_first_login):
+        if self._profiles is None or not self._material.is_first_login:
             return
         try:
             await self._threads.run(self._profiles.complete_first_login)

@@ -7,26 +7,28 @@ from dataclasses import dataclass, field
 
 from assistant import persona
 from memory import Category, Memory
-from profiles import OnboardingDetails, Profile, UserProfile
+from profiles import Person
 
 _LONGEST_QUOTE = 160
 
 
 @dataclass(frozen=True)
 class GreetingMaterial:
-    """What a greeting can be made of; every part may be missing.
+    """What a greeting can be made of; every part may be missing or have come too late.
 
     Attributes:
-        profile: the person's row, or None when it is new or did not come in time.
-        about: what is known of them at a glance.
-        details: what they told when they first came.
+        person: what is kept of the person.
         memories: their latest memories, newest first.
     """
 
-    profile: Profile | None = None
-    about: UserProfile = field(default_factory=UserProfile)
-    details: OnboardingDetails = field(default_factory=OnboardingDetails)
+    person: Person = field(default_factory=Person)
     memories: Sequence[Memory] = ()
+
+    @property
+    def is_first_login(self) -> bool:
+        """Whether no conversation with them is known to have taken place."""
+        profile = self.person.profile
+        return profile is None or profile.is_first_login
 
 
 def greeting(opening_line: str | None, material: GreetingMaterial) -> str:
@@ -37,10 +39,10 @@ def greeting(opening_line: str | None, material: GreetingMaterial) -> str:
     """
     if opening_line:
         return opening_line
-    if material.profile is None or material.profile.is_first_login:
+    if material.is_first_login:
         return persona.onboarding_greeting()
     return persona.returning_greeting(
-        material.details.first_name, _worth_mentioning(material.memories)
+        material.person.details.first_name, _worth_mentioning(material.memories)
     )
 
 

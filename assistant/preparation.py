@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from assistant.greeting import GreetingMaterial
 from memory import MemoryManager
-from profiles import ProfileManager
+from profiles import Person, ProfileManager
 from session_context import get_session_user_uuid
 from storage import StorageError, StoreThreads
 
@@ -36,11 +36,9 @@ async def prepare(
     async def in_time(call: Callable[[], T], what: str) -> T | None:
         return await _in_time(threads, call, what, deadline_s)
 
-    created, profile, about, details, memories = await asyncio.gather(
+    created, person, memories = await asyncio.gather(
         in_time(profiles.ensure_exists, "profile"),
-        in_time(profiles.get, "profile row"),
-        in_time(profiles.about, "user profile"),
-        in_time(profiles.details, "onboarding details"),
+        in_time(profiles.get, "what is known of them"),
         in_time(lambda: memory.list_memories(limit=_LATEST_MEMORIES), "latest memories"),
     )
     logger.info(
@@ -51,13 +49,7 @@ async def prepare(
             "is_new": bool(created),
         },
     )
-    empty = GreetingMaterial()
-    return created is not None, GreetingMaterial(
-        profile=None if created else profile,
-        about=about or empty.about,
-        details=details or empty.details,
-        memories=memories or (),
-    )
+    return created is not None, GreetingMaterial(person or Person(), memories or ())
 
 
 async def _in_time(

@@ -120,9 +120,8 @@ class PersonTools:
     @function_tool
     async def get_user_profile(self) -> str:
         """Return the person's name, occupation, interests, language, time zone and profile."""
-        details = await self._call(self._profiles.details)
-        about = await self._call(self._profiles.about)
-        return f"{details} {about}"
+        person = await self._call(self._profiles.get)
+        return f"{person.details} {person.about}"
 
     @function_tool
     async def update_user_profile(

@@ -92,7 +92,7 @@ def _show_what_is_stored(data_dir: Path) -> None:
     user = livekit_identity_to_uuid(IDENTITY)
     storage = open_storage(Settings.from_environment({"DATA_DIR": str(data_dir)}).store)
     try:
-        profile = open_profile_store(storage).get_onboarding_details(user)
+        profile = open_profile_store(storage).get_person(user).details
         memories = open_memory_store(storage).list_memories(user, None, 50)
     finally:
         storage.close()

@@ -28,6 +28,10 @@ class MemoryManager:
         self._lock = threading.Lock()
         self._opened: MemoryStore | None = None
 
+    def open(self) -> None:
+        """Open the store now, so that the first call need not."""
+        self._store()
+
     def store(self, category: str, key: str, value: str) -> Memory:
         """Remember a value; it supersedes the key's current one.
 

@@ -7,7 +7,7 @@ the environment says) when it is first used.
 from __future__ import annotations
 
 from profiles.manager import ProfileManager
-from profiles.model import OnboardingDetails, Profile, ProfileInputError, UserProfile
+from profiles.model import OnboardingDetails, Person, Profile, ProfileInputError, UserProfile
 from profiles.sqlite_store import SqliteProfileStore
 from profiles.store import ProfileStore
 from profiles.supabase_store import SupabaseProfileStore
@@ -15,6 +15,7 @@ from storage import Storage, default_storage
 
 __all__ = [
     "OnboardingDetails",
+    "Person",
     "Profile",
     "ProfileInputError",
     "ProfileManager",

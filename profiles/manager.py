@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from profiles.model import OnboardingDetails, Profile, UserProfile
+from profiles.model import OnboardingDetails, Person, UserProfile
 from profiles.store import ProfileStore
 from session_context import get_current_user, get_session_identity
 
@@ -33,29 +33,25 @@ class ProfileManager:
                 self._opened = self._open_store()
             return self._opened
 
+    def open(self) -> None:
+        """Open the store now, so that the first call need not."""
+        _ = self.store
+
     def ensure_exists(self) -> bool:
         """Make the current user's row where there is none; True if this call made it."""
         return self.store.ensure_profile_exists(get_current_user(), get_session_identity())
 
-    def get(self) -> Profile | None:
-        """Return the current user's row, or None."""
-        return self.store.get_profile(get_current_user())
+    def get(self) -> Person:
+        """Return all that is kept of the current user beside their memories."""
+        return self.store.get_person(get_current_user())
 
     def complete_first_login(self) -> None:
         """Note that the current user's first conversation has taken place."""
         self.store.complete_first_login(get_current_user())
 
-    def about(self) -> UserProfile:
-        """Return what is known of the current user."""
-        return self.store.get_user_profile(get_current_user())
-
     def change_about(self, **changes: object) -> UserProfile:
         """Change what is known of the current user (fields of `UserProfile`)."""
         return self.store.update_user_profile(get_current_user(), changes)
-
-    def details(self) -> OnboardingDetails:
-        """Return the details that the current user gave."""
-        return self.store.get_onboarding_details(get_current_user())
 
     def change_details(self, **changes: object) -> OnboardingDetails:
         """Change the details of the current user (fields of `OnboardingDetails`)."""

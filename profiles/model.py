@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -60,6 +60,21 @@ class OnboardingDetails:
     first_name: str | None = None
     occupation: str | None = None
     interests: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Person:
+    """Everything that is kept of a person beside their memories.
+
+    Attributes:
+        profile: their row; None where they have none.
+        about: what is known at a glance.
+        details: what they told when they first came.
+    """
+
+    profile: Profile | None = None
+    about: UserProfile = field(default_factory=UserProfile)
+    details: OnboardingDetails = field(default_factory=OnboardingDetails)
 
 
 def email_of(identity: str | None) -> str | None:

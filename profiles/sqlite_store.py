@@ -8,9 +8,22 @@ import time
 from datetime import datetime, timezone
 from typing import Any
 
-from profiles.model import OnboardingDetails, Profile, UserProfile, checked_changes, email_of
+from profiles.model import (
+    OnboardingDetails,
+    Person,
+    Profile,
+    UserProfile,
+    checked_changes,
+    email_of,
+)
 from profiles.store import ProfileStore
 from storage.person_file import PersonFiles
+
+_COLUMNS = {
+    "profile": "email, is_first_login, created_at",
+    "user_profile": "profile_text, language, time_zone",
+    "onboarding_details": "first_name, occupation, interests",
+}
 
 
 class SqliteProfileStore(ProfileStore):
@@ -28,39 +41,32 @@ class SqliteProfileStore(ProfileStore):
         with self._people.writing(user) as file:
             return _ensure(file, email_of(original_identity))
 
-    def get_profile(self, user: str) -> Profile | None:
-        """Return the row."""
-        row = self._row(user, "SELECT email, is_first_login, created_at FROM profile")
-        if row is None:
-            return None
-        created_at = datetime.fromtimestamp(row[2] / 1_000_000, timezone.utc)
-        return Profile(user, row[0], is_first_login=bool(row[1]), created_at=created_at)
+    def get_person(self, user: str) -> Person:
+        """Read the three rows."""
+        with self._people.reading(user) as file:
+            profile, about, details = (
+                file.execute(f"SELECT {columns} FROM {table}").fetchone()  # noqa: S608 - constants
+                for table, columns in _COLUMNS.items()
+            )
+        return Person(
+            profile=_profile(user, profile) if profile else None,
+            about=UserProfile(*about) if about else UserProfile(),
+            details=_details(details) if details else OnboardingDetails(),
+        )
 
     def complete_first_login(self, user: str) -> None:
         """Note that a first conversation has taken place."""
         with self._people.writing(user) as file:
             file.execute("UPDATE profile SET is_first_login = 0")
 
-    def get_user_profile(self, user: str) -> UserProfile:
-        """Return what is known of the person."""
-        row = self._row(user, "SELECT profile_text, language, time_zone FROM user_profile")
-        return UserProfile(*row) if row else UserProfile()
-
     def update_user_profile(self, user: str, changes: dict[str, object]) -> UserProfile:
         """Change the named fields in one transaction."""
         self._update(user, "user_profile", checked_changes(changes))
-        return self.get_user_profile(user)
+        return self.get_person(user).about
 
     def forget_user_profile(self, user: str) -> bool:
         """Delete the row."""
         return self._delete(user, "user_profile")
-
-    def get_onboarding_details(self, user: str) -> OnboardingDetails:
-        """Return the details."""
-        row = self._row(user, "SELECT first_name, occupation, interests FROM onboarding_details")
-        if row is None:
-            return OnboardingDetails()
-        return OnboardingDetails(row[0], row[1], tuple(json.loads(row[2])))
 
     def update_onboarding_details(self, user: str, changes: dict[str, object]) -> OnboardingDetails:
         """Change the named fields in one transaction."""
@@ -68,16 +74,11 @@ class SqliteProfileStore(ProfileStore):
         if "interests" in checked:
             checked["interests"] = json.dumps(checked["interests"], ensure_ascii=False)
         self._update(user, "onboarding_details", checked)
-        return self.get_onboarding_details(user)
+        return self.get_person(user).details
 
     def forget_onboarding_details(self, user: str) -> bool:
         """Delete the row."""
         return self._delete(user, "onboarding_details")
-
-    def _row(self, user: str, query: str) -> tuple[Any, ...] | None:
-        with self._people.reading(user) as file:
-            row: tuple[Any, ...] | None = file.execute(query).fetchone()
-        return row
 
     def _update(self, user: str, table: str, changes: dict[str, object]) -> None:
         with self._people.writing(user) as file:
@@ -99,6 +100,16 @@ def _ensure(file: sqlite3.Connection, email: str | None) -> bool:
         "INSERT OR IGNORE INTO profile (one, email, created_at) VALUES (1, ?, ?)", (email, _now())
     )
     return made.rowcount > 0
+
+
+def _profile(user: str, row: tuple[Any, ...]) -> Profile:
+    email, is_first_login, created_at = row
+    when = datetime.fromtimestamp(created_at / 1_000_000, timezone.utc)
+    return Profile(user, email, is_first_login=bool(is_first_login), created_at=when)
+
+
+def _details(row: tuple[Any, ...]) -> OnboardingDetails:
+    return OnboardingDetails(row[0], row[1], tuple(json.loads(row[2])))
 
 
 def _now() -> int:

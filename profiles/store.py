@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
-from profiles.model import OnboardingDetails, Profile, UserProfile
+from profiles.model import OnboardingDetails, Person, UserProfile
 
 
 class ProfileStore(ABC):
@@ -27,16 +27,12 @@ class ProfileStore(ABC):
         """
 
     @abstractmethod
-    def get_profile(self, user: str) -> Profile | None:
-        """Return the person's row, or None."""
+    def get_person(self, user: str) -> Person:
+        """Return all that is kept of the person here, in one round trip."""
 
     @abstractmethod
     def complete_first_login(self, user: str) -> None:
         """Note that a first conversation has taken place; no row is a no-op."""
-
-    @abstractmethod
-    def get_user_profile(self, user: str) -> UserProfile:
-        """Return what is known of the person; an empty one where nothing is."""
 
     @abstractmethod
     def update_user_profile(self, user: str, changes: dict[str, object]) -> UserProfile:
@@ -49,10 +45,6 @@ class ProfileStore(ABC):
     @abstractmethod
     def forget_user_profile(self, user: str) -> bool:
         """Delete what is known of the person, and return whether there was anything."""
-
-    @abstractmethod
-    def get_onboarding_details(self, user: str) -> OnboardingDetails:
-        """Return the details the person gave; empty ones where they gave none."""
 
     @abstractmethod
     def update_onboarding_details(self, user: str, changes: dict[str, object]) -> OnboardingDetails:

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
-from profiles.model import OnboardingDetails, Profile, UserProfile, checked_changes, email_of
+from profiles.model import (
+    OnboardingDetails,
+    Person,
+    Profile,
+    UserProfile,
+    checked_changes,
+    email_of,
+)
 from profiles.store import ProfileStore
 from storage.supabase_clients import SupabaseClients, execute, read_time
+
+_COLUMNS = (
+    "email, is_first_login, created_at, "
+    "user_profiles(profile_text, language, time_zone), "
+    "onboarding_details(first_name, occupation, interests)"
+)
 
 
 class SupabaseProfileStore(ProfileStore):
@@ -24,23 +36,25 @@ class SupabaseProfileStore(ProfileStore):
         """Make the row in one call of ``ensure_profile``."""
         return bool(self._call("ensure_profile", user, p_email=email_of(original_identity)))
 
-    def get_profile(self, user: str) -> Profile | None:
-        """Return the row."""
-        row = self._row("profiles", "id", user, "email, is_first_login, created_at")
-        if row is None:
-            return None
-        created_at: datetime = read_time(row["created_at"])
-        return Profile(user, row["email"], row["is_first_login"], created_at)
+    def get_person(self, user: str) -> Person:
+        """Read the three rows in one request; PostgREST joins them by their foreign keys."""
+        query = self._clients.client_for(user).table("profiles").select(_COLUMNS).eq("id", user)
+        rows: list[dict[str, Any]] = execute(query.limit(1).retry(False))
+        if not rows:
+            return Person()
+        row = rows[0]
+        return Person(
+            profile=Profile(
+                user, row["email"], row["is_first_login"], read_time(row["created_at"])
+            ),
+            about=UserProfile(**(row["user_profiles"] or {})),
+            details=_details(row["onboarding_details"]),
+        )
 
     def complete_first_login(self, user: str) -> None:
         """Note that a first conversation has taken place."""
         table = self._clients.client_for(user).table("profiles")
         execute(table.update({"is_first_login": False}).eq("id", user))
-
-    def get_user_profile(self, user: str) -> UserProfile:
-        """Return what is known of the person."""
-        row = self._row("user_profiles", "user_id", user, "profile_text, language, time_zone")
-        return UserProfile(**row) if row else UserProfile()
 
     def update_user_profile(self, user: str, changes: dict[str, object]) -> UserProfile:
         """Change the named fields in one call of ``update_user_profile``."""
@@ -50,12 +64,6 @@ class SupabaseProfileStore(ProfileStore):
     def forget_user_profile(self, user: str) -> bool:
         """Delete the row."""
         return self._delete("user_profiles", user)
-
-    def get_onboarding_details(self, user: str) -> OnboardingDetails:
-        """Return the details."""
-        columns = "first_name, occupation, interests"
-        row = self._row("onboarding_details", "user_id", user, columns)
-        return _details(row) if row else OnboardingDetails()
 
     def update_onboarding_details(self, user: str, changes: dict[str, object]) -> OnboardingDetails:
         """Change the named fields in one call of ``update_onboarding_details``."""
@@ -70,15 +78,12 @@ class SupabaseProfileStore(ProfileStore):
         client = self._clients.client_for(user)
         return execute(client.rpc(function, {"p_user": user, **arguments}))
 
-    def _row(self, table: str, owner: str, user: str, columns: str) -> dict[str, Any] | None:
-        query = self._clients.client_for(user).table(table).select(columns).eq(owner, user)
-        rows: list[dict[str, Any]] = execute(query.limit(1).retry(False))
-        return rows[0] if rows else None
-
     def _delete(self, table: str, user: str) -> bool:
         query = self._clients.client_for(user).table(table).delete().eq("user_id", user)
         return bool(execute(query))
 
 
-def _details(row: dict[str, Any]) -> OnboardingDetails:
+def _details(row: dict[str, Any] | None) -> OnboardingDetails:
+    if row is None:
+        return OnboardingDetails()
     return OnboardingDetails(row["first_name"], row["occupation"], tuple(row["interests"]))

@@ -46,12 +46,13 @@ class SupabaseClients:
     """
 
     def __init__(self, url: str, key: str, *, timeout_s: float) -> None:
-        self._url = url
-        self._key = key
         self._http = httpx.Client(
             transport=DeadlineTransport(total_s=timeout_s), follow_redirects=False
         )
-        self._shared: Client | None = None
+        options = ClientOptions(
+            httpx_client=self._http, auto_refresh_token=False, persist_session=False
+        )
+        self._shared = create_client(url, key, options=options)
 
     def client_for(self, user_uuid: str) -> Client:
         """Return the client that acts for ``user_uuid``.
@@ -60,14 +61,6 @@ class SupabaseClients:
         every query of the stores names its user.
         """
         del user_uuid
-        if self._shared is None:
-            self._shared = create_client(
-                self._url,
-                self._key,
-                options=ClientOptions(
-                    httpx_client=self._http, auto_refresh_token=False, persist_session=False
-                ),
-            )
         return self._shared
 
     def close(self) -> None:

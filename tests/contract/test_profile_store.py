@@ -29,9 +29,9 @@ def store(storage: Storage) -> ProfileStore:
 
 
 def test_a_first_join_makes_the_profile_and_says_so(store, user):
-    assert store.get_profile(user) is None
+    assert store.get_person(user).profile is None
     assert store.ensure_profile_exists(user, "alice@example.com") is True
-    profile = store.get_profile(user)
+    profile = store.get_person(user).profile
     assert (profile.user, profile.email, profile.is_first_login) == (
         user,
         "alice@example.com",
@@ -42,9 +42,9 @@ def test_a_first_join_makes_the_profile_and_says_so(store, user):
 
 def test_a_second_join_changes_nothing(store, user):
     store.ensure_profile_exists(user, "alice@example.com")
-    before = store.get_profile(user)
+    before = store.get_person(user).profile
     assert store.ensure_profile_exists(user, "someone-else@example.com") is False
-    assert store.get_profile(user) == before
+    assert store.get_person(user).profile == before
 
 
 def test_of_twenty_first_joins_at_once_exactly_one_made_the_profile(store, user):
@@ -53,7 +53,7 @@ def test_of_twenty_first_joins_at_once_exactly_one_made_the_profile(store, user)
             executor.map(lambda _: store.ensure_profile_exists(user, "a@example.com"), range(20))
         )
     assert sorted(created) == [False] * 19 + [True]
-    assert store.get_profile(user).email == "a@example.com"
+    assert store.get_person(user).profile.email == "a@example.com"
 
 
 @pytest.mark.parametrize(
@@ -73,26 +73,26 @@ def test_of_twenty_first_joins_at_once_exactly_one_made_the_profile(store, user)
 )
 def test_only_an_identity_that_is_an_email_address_is_kept_as_one(store, user, identity, email):
     store.ensure_profile_exists(user, identity)
-    assert store.get_profile(user).email == email
+    assert store.get_person(user).profile.email == email
 
 
 def test_a_person_is_new_until_a_conversation_has_taken_place(store, user):
     store.ensure_profile_exists(user)
     store.ensure_profile_exists(user)
-    assert store.get_profile(user).is_first_login is True
+    assert store.get_person(user).profile.is_first_login is True
     store.complete_first_login(user)
     store.complete_first_login(user)
-    assert store.get_profile(user).is_first_login is False
+    assert store.get_person(user).profile.is_first_login is False
 
 
 def test_completing_the_first_login_of_nobody_is_a_no_op(store, user):
     store.complete_first_login(user)
-    assert store.get_profile(user) is None
+    assert store.get_person(user).profile is None
 
 
 def test_of_an_unknown_person_nothing_is_known(store, user):
-    assert store.get_user_profile(user) == UserProfile()
-    assert store.get_onboarding_details(user) == OnboardingDetails()
+    assert store.get_person(user).about == UserProfile()
+    assert store.get_person(user).details == OnboardingDetails()
     assert store.forget_user_profile(user) is False
     assert store.forget_onboarding_details(user) is False
 
@@ -101,7 +101,7 @@ def test_only_the_named_fields_change(store, user):
     store.update_user_profile(user, {"profile_text": "Has two cats.", "language": "de"})
     changed = store.update_user_profile(user, {"time_zone": "Europe/Berlin"})
     assert changed == UserProfile("Has two cats.", "de", "Europe/Berlin")
-    assert store.get_user_profile(user) == changed
+    assert store.get_person(user).about == changed
     cleared = store.update_user_profile(user, {"language": None, "profile_text": None})
     assert cleared == UserProfile("", None, "Europe/Berlin")
     assert store.update_user_profile(user, {}) == cleared
@@ -111,14 +111,14 @@ def test_onboarding_details_are_kept_and_changed(store, user):
     store.update_onboarding_details(user, {"first_name": " Anna ", "interests": ["books", "books"]})
     details = store.update_onboarding_details(user, {"occupation": "nurse"})
     assert details == OnboardingDetails("Anna", "nurse", ("books",))
-    assert store.get_onboarding_details(user) == details
+    assert store.get_person(user).details == details
     cleared = store.update_onboarding_details(user, {"first_name": "", "interests": None})
     assert cleared == OnboardingDetails(None, "nurse", ())
 
 
 def test_telling_about_oneself_makes_the_profile_that_is_missing(store, user):
     store.update_onboarding_details(user, {"first_name": "Anna"})
-    assert store.get_profile(user).is_first_login is True
+    assert store.get_person(user).profile.is_first_login is True
     assert store.ensure_profile_exists(user) is False
 
 
@@ -127,9 +127,9 @@ def test_what_is_forgotten_is_gone(store, user):
     store.update_onboarding_details(user, {"first_name": "Anna"})
     assert store.forget_user_profile(user) is True
     assert store.forget_onboarding_details(user) is True
-    assert store.get_user_profile(user) == UserProfile()
-    assert store.get_onboarding_details(user) == OnboardingDetails()
-    assert store.get_profile(user) is not None
+    assert store.get_person(user).about == UserProfile()
+    assert store.get_person(user).details == OnboardingDetails()
+    assert store.get_person(user).profile is not None
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_what_cannot_be_kept_is_refused_and_changes_nothing(store, user, changes
     store.update_user_profile(user, {"profile_text": "as it was"})
     with pytest.raises(ProfileInputError):
         store.update_user_profile(user, {"language": "de", **changes})
-    assert store.get_user_profile(user) == UserProfile("as it was")
+    assert store.get_person(user).about == UserProfile("as it was")
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_what_cannot_be_kept_is_refused_and_changes_nothing(store, user, changes
 def test_details_that_cannot_be_kept_are_refused_and_change_nothing(store, user, changes):
     with pytest.raises(ProfileInputError):
         store.update_onboarding_details(user, {"occupation": "nurse", **changes})
-    assert store.get_onboarding_details(user) == OnboardingDetails()
+    assert store.get_person(user).details == OnboardingDetails()
 
 
 @settings(max_examples=20)
@@ -172,12 +172,12 @@ def test_nobody_reaches_another_persons_profile(store, user, other_user):
     store.ensure_profile_exists(user, "alice@example.com")
     store.update_user_profile(user, {"profile_text": "alice's"})
     store.update_onboarding_details(user, {"first_name": "Alice"})
-    assert store.get_profile(other_user) is None
-    assert store.get_user_profile(other_user) == UserProfile()
+    assert store.get_person(other_user).profile is None
+    assert store.get_person(other_user).about == UserProfile()
     store.update_user_profile(other_user, {"profile_text": "bob's"})
     store.forget_user_profile(other_user)
     store.forget_onboarding_details(other_user)
     store.complete_first_login(other_user)
-    assert store.get_user_profile(user).profile_text == "alice's"
-    assert store.get_onboarding_details(user).first_name == "Alice"
-    assert store.get_profile(user).is_first_login is True
+    assert store.get_person(user).about.profile_text == "alice's"
+    assert store.get_person(user).details.first_name == "Alice"
+    assert store.get_person(user).profile.is_first_login is True

@@ -14,8 +14,8 @@ import pytest
 from devstack.machine import PROJECT_ROOT
 from devstack.participant import Participant, access_token
 from devstack.servers.livekit import LiveKitServer
+from devstack.waiting import eventually
 from tests.services import started
-from tests.waiting import eventually
 
 WAYS = {
     "agent.py dev": ["agent.py", "dev"],

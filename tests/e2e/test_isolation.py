@@ -11,9 +11,9 @@ import pytest
 from livekit import rtc
 
 from devstack.participant import CHAT_TOPIC
+from devstack.waiting import eventually
 from session_context import livekit_identity_to_uuid
 from tests.e2e.conftest import Deployment, deployment
-from tests.waiting import eventually
 
 PROBE_AGENT = Path(__file__).with_name("probe_agent.py")
 COLORS = ["blue", "red", "green", "yellow", "purple", "orange", "brown", "pink", "black", "white"]
@@ -62,7 +62,7 @@ def _own_and_nobody_elses(running: Deployment, identity: str, color: str, said: 
     kept = " ".join(running.values(identity))
     assert f"my favorite color is {color}" in kept
     assert not [other for other in others if other in kept]
-    details = running.profiles.get_onboarding_details(livekit_identity_to_uuid(identity))
+    details = running.profiles.get_person(livekit_identity_to_uuid(identity)).details
     assert details.first_name == f"{color}y".title()
 
 
@@ -170,7 +170,7 @@ async def test_typed_turns_of_whoever_is_not_the_user_are_ignored_by_topic_too(
             )
             await alice.ask("my name is alice")
     user = livekit_identity_to_uuid(identity)
-    assert sqlite_deployment.profiles.get_onboarding_details(user).first_name == "Alice"
+    assert sqlite_deployment.profiles.get_person(user).details.first_name == "Alice"
 
 
 @pytest.mark.parametrize("kind", ["agent", "egress", "ingress"])

@@ -13,8 +13,8 @@ import pytest
 from livekit import api
 
 from devstack.participant import Participant
+from devstack.waiting import eventually
 from tests.e2e.conftest import Deployment, deployment
-from tests.waiting import eventually
 
 HANGING_AGENT = Path(__file__).with_name("hanging_agent.py")
 SOAK = os.environ.get("SOAK") == "true"

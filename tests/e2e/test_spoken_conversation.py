@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from devstack.participant import Participant
+from devstack.waiting import eventually
 from session_context import livekit_identity_to_uuid
 from tests.e2e.conftest import Deployment, deployment
 from tests.standins import (
@@ -25,7 +26,6 @@ from tests.standins.recordings import (
     RECORDINGS,
     WHAT_IS_MY_FAVORITE_COLOR,
 )
-from tests.waiting import eventually
 
 
 def _profile(**known: str) -> dict[str, str | None]:
@@ -86,7 +86,7 @@ async def test_what_is_spoken_is_heard_kept_and_known_when_the_person_comes_back
         assert await _speak(person, MY_NAME_IS_ANNA) == "Nice to meet you, Anna."
         assert await _speak(person, FAVORITE_COLOR_BLUE) == "I will remember that."
     user = livekit_identity_to_uuid(identity)
-    await eventually(lambda: spoken.profiles.get_profile(user).is_first_login is False)
+    await eventually(lambda: spoken.profiles.get_person(user).profile.is_first_login is False)
     assert "My favorite color is blue." in spoken.values(identity)
     assert "blue" in spoken.values(identity)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from devstack.waiting import eventually
 from session_context import livekit_identity_to_uuid
-from tests.waiting import eventually
 
 
 async def test_whoever_comes_back_is_known(any_deployment, identity, new_room):
@@ -18,7 +18,7 @@ async def test_whoever_comes_back_is_known(any_deployment, identity, new_room):
         assert "keep that in mind" in (await person.hear()).text
     await eventually(lambda: "I love reading books" in any_deployment.values(identity))
 
-    profile = any_deployment.profiles.get_profile(user)
+    profile = any_deployment.profiles.get_person(user).profile
     assert (profile.email, profile.is_first_login) == (identity, False)
 
     async with any_deployment.join(identity, new_room()) as person:

@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 import pytest
 
+from devstack.waiting import eventually
 from tests import leaks
 from tests.e2e.conftest import Deployment, deployment, shared_deployment
 from tests.faults.proxy import FaultyProxy, Mode
-from tests.waiting import eventually
 
 BROKEN = [Mode.REFUSE, Mode.HANG, Mode.TRICKLE, Mode.CUT, Mode.GARBAGE]
 

@@ -7,10 +7,12 @@ from collections.abc import Callable
 
 import psutil
 
+from tests import leaks
+
 
 def descendants() -> list[str]:
-    """Return the names of the processes that this one has started, directly or not."""
-    return [process.name() for process in psutil.Process().children(recursive=True)]
+    """Return the names of this process's descendants, but for what the whole run shares."""
+    return sorted(entry.split(maxsplit=1)[1] for entry in leaks.processes())
 
 
 def is_gone(pid: int) -> bool:

@@ -19,7 +19,7 @@ def _off_afterwards() -> Iterator[None]:
     allow_personal_data(False)
 
 
-def record(message: str, level: int = logging.INFO, **extra: Any) -> Any:
+def record(message: str, level: int = logging.INFO, /, **extra: Any) -> Any:
     made = logging.makeLogRecord({"msg": message, "levelno": level, **extra})
     PersonalDataFilter(lambda: IDENTITY).filter(made)
     return made
@@ -33,8 +33,9 @@ def test_our_own_lines_carry_personal_fields_only_where_they_are_allowed():
 
 @pytest.mark.parametrize("field", ["participant", "lk.pii.text", "user_input", "transcript"])
 def test_the_frameworks_personal_fields_are_redacted_from_info_on(field):
-    assert getattr(record("x", **{field: "I love books"}), field) == REDACTED
-    assert getattr(record("x", logging.ERROR, **{field: "I love books"}), field) == REDACTED
+    said: dict[str, Any] = {field: "I love books"}
+    assert getattr(record("x", **said), field) == REDACTED
+    assert getattr(record("x", logging.ERROR, **said), field) == REDACTED
 
 
 def test_at_debug_level_the_framework_may_say_them():

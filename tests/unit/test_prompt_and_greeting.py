@@ -20,7 +20,7 @@ from assistant.prompt import (
     with_memories,
 )
 from memory import Category, Memory
-from profiles import OnboardingDetails, Profile, UserProfile
+from profiles import OnboardingDetails, Person, Profile, UserProfile
 
 NOW = datetime(2026, 5, 8, 23, 30, tzinfo=timezone.utc)
 
@@ -133,9 +133,8 @@ def test_with_nothing_known_the_system_prompt_has_no_notes():
 
 def known(*, first_login: bool, memories: tuple[Memory, ...] = (), name: str | None = "Anna"):
     return GreetingMaterial(
-        profile=Profile("u", None, first_login, NOW),
-        details=OnboardingDetails(first_name=name),
-        memories=memories,
+        Person(Profile("u", None, first_login, NOW), details=OnboardingDetails(first_name=name)),
+        memories,
     )
 
 

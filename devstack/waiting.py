@@ -20,6 +20,7 @@ async def eventually(condition: Callable[[], T], timeout_s: float = 10.0) -> T:
     """
     deadline = time.monotonic() + timeout_s
     while not (value := await asyncio.to_thread(condition)):
-        assert time.monotonic() < deadline, f"still not so after {timeout_s} s: {value!r}"
+        if time.monotonic() > deadline:
+            raise AssertionError(f"still not so after {timeout_s} s: {value!r}")
         await asyncio.sleep(_POLL_S)
     return value
