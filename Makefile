@@ -69,7 +69,7 @@ check: $(DEVELOPMENT) ## format, lint, strict types, import contract, SQL lint
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy $(SOURCES)
 	@$(BIN)/lint-imports
-	@$(BIN)/squawk --assume-in-transaction migrations/*.sql
+	@$(BIN)/squawk migrations/*.sql
 
 .PHONY: format
 format: $(DEVELOPMENT) ## put the code into the project's format
