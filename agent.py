@@ -31,6 +31,7 @@ from session_context import (
     livekit_identity_to_uuid,
     set_session_user,
 )
+from storage import settle_backend
 from worker.dispatch import DispatchMetadata
 from worker.participant import remembered_identity, wait_for_user
 from worker.room import RoomEnd
@@ -169,8 +170,12 @@ def _bind(ctx: JobContext, settings: Settings, participant: rtc.RemoteParticipan
     return True
 
 
-def _preflight(settings: Settings) -> str | None:
-    return missing_provider_key(settings.providers)
+def _preflight(settings: Settings, devmode: bool) -> str | None:
+    if not devmode and (problem := missing_provider_key(settings.providers)):
+        return problem
+    if settings.store.memory_enabled:
+        settle_backend(settings.store)
+    return None
 
 
 server = Worker(

@@ -1,6 +1,6 @@
 """Where data lies: a SQLite file for each person, or Supabase; and threads to reach it from."""
 
-from storage.backend import Storage, default_storage, open_storage
+from storage.backend import Storage, default_storage, open_storage, settle_backend
 from storage.errors import (
     MigrationsMissingError,
     StorageError,
@@ -21,4 +21,5 @@ __all__ = [
     "StoreThreads",
     "default_storage",
     "open_storage",
+    "settle_backend",
 ]

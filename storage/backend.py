@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from dataclasses import dataclass
 
@@ -50,6 +51,20 @@ def open_storage(settings: StoreSettings) -> Storage:
         supabase.close()
         return Storage(supabase=None, people=PersonFiles(settings.data_dir))
     return Storage(supabase=supabase, people=None)
+
+
+def settle_backend(settings: StoreSettings) -> None:
+    """Decide for the processes that this one will start.
+
+    Where Supabase refuses the only key there is, they are told to use SQLite, so that it is
+    asked, and the warning given, once and not in each of them.
+    """
+    if settings.supabase_url is None or settings.supabase_service_key is not None:
+        return
+    storage = open_storage(settings)
+    storage.close()
+    if storage.supabase is None:
+        os.environ["SUPABASE_URL"] = ""
 
 
 _default: Storage | None = None

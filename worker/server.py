@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import os
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from livekit.agents import AgentServer, JobProcess, JobRequest
 
 from config import ConfigError, Settings
 
-Preflight = Callable[[Settings], str | None]
+Preflight = Callable[[Settings, bool], str | None]
 
 _FULL = 1.0
 _NEARLY_FULL = 0.69
@@ -25,7 +26,8 @@ class Worker(AgentServer):
 
     Args:
         setup_fnc: prepares each job process.
-        preflight: returns the sentence that says why `start` cannot run, or None.
+        preflight: is told the settings and whether this is development, before anything
+            starts; returns the sentence that says why the worker cannot run, or None.
         preload: modules that job processes share through the forkserver.
     """
 
@@ -60,7 +62,7 @@ class Worker(AgentServer):
             self._apply(settings, devmode=devmode)
         except ConfigError as error:
             raise SystemExit(str(error)) from None
-        if not devmode and (problem := self._preflight(settings)):
+        if problem := await asyncio.to_thread(self._preflight, settings, devmode):
             raise SystemExit(problem)
         if not unregistered and (problem := self._unreachable(settings)):
             raise SystemExit(problem)

@@ -20,7 +20,7 @@ async def entrypoint(ctx: JobContext) -> None:
     await agent.entrypoint(ctx)
 
 
-server = Worker(setup_fnc=agent.prewarm, preflight=lambda _: None, preload=[])
+server = Worker(setup_fnc=agent.prewarm, preflight=lambda *_: None, preload=[])
 server.rtc_session(entrypoint, on_request=server.admit)
 
 if __name__ == "__main__":

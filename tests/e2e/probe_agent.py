@@ -70,7 +70,7 @@ async def on_session_end(ctx: JobContext) -> None:
     _note(ctx.job.room.name, "session end")
 
 
-server = Worker(setup_fnc=agent.prewarm, preflight=lambda _: None, preload=[])
+server = Worker(setup_fnc=agent.prewarm, preflight=lambda *_: None, preload=[])
 server.rtc_session(entrypoint, on_request=server.admit, on_session_end=on_session_end)
 
 if __name__ == "__main__":

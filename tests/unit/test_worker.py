@@ -14,7 +14,7 @@ from worker.server import Worker
 
 
 def worker(max_jobs: int, running: int = 0) -> Worker:
-    made = Worker(setup_fnc=lambda _: None, preflight=lambda _: None, preload=[])
+    made = Worker(setup_fnc=lambda _: None, preflight=lambda *_: None, preload=[])
     made._max_jobs = max_jobs
     jobs = [SimpleNamespace(running_job=object()) for _ in range(running)]
     made._proc_pool = SimpleNamespace(processes=jobs)  # type: ignore[assignment]
@@ -76,7 +76,7 @@ async def test_a_worker_that_never_reached_livekit_fails_with_a_sentence(monkeyp
     monkeypatch.setenv("LIVEKIT_API_KEY", "key")
     monkeypatch.setenv("LIVEKIT_API_SECRET", "secret")
     monkeypatch.setenv("LOG_PERSONAL_DATA", "false")
-    made = Worker(setup_fnc=lambda _: None, preflight=lambda _: None, preload=[])
+    made = Worker(setup_fnc=lambda _: None, preflight=lambda *_: None, preload=[])
     made.rtc_session(_serve)
     made.update_options(max_retry=0)
     with pytest.raises(SystemExit, match=r"^LIVEKIT_URL: failed to connect"):
@@ -88,6 +88,6 @@ async def test_a_worker_without_an_entrypoint_says_what_the_framework_says(monke
     monkeypatch.setenv("LIVEKIT_API_KEY", "key")
     monkeypatch.setenv("LIVEKIT_API_SECRET", "secret")
     monkeypatch.setenv("LOG_PERSONAL_DATA", "false")
-    made = Worker(setup_fnc=lambda _: None, preflight=lambda _: None, preload=[])
+    made = Worker(setup_fnc=lambda _: None, preflight=lambda *_: None, preload=[])
     with pytest.raises(RuntimeError, match="No RTC session entrypoint"):
         await made.run(devmode=True)
