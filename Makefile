@@ -82,9 +82,9 @@ bench: $(DEVELOPMENT) ## what memory costs a join and a turn, beside the same wo
 	@$(BIN)/python -m benchmarks.latency
 
 .PHONY: migrate
+migrate: export DATABASE_URL ?=
 migrate: $(RUNTIME) ## apply the SQL migrations: make migrate DATABASE_URL=postgresql://...
-	@[[ -n "$${DATABASE_URL:-}" ]] || { echo "set DATABASE_URL: make migrate DATABASE_URL=postgresql://user:password@host:5432/postgres" >&2; exit 1; }
-	@exec $(BIN)/python -m migrations.apply "$$DATABASE_URL"
+	@exec env DATABASE_URL="$$DATABASE_URL" $(BIN)/python -m migrations.apply
 
 .PHONY: clean
 clean: ## remove what was installed and cached; people's data stays

@@ -10,16 +10,15 @@ second copy: so it keeps nothing, and no other module of the project imports it.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 
 from livekit import rtc
-from livekit.agents import CloseEvent, JobContext, JobExecutorType, JobProcess, cli
+from livekit.agents import CloseEvent, CloseReason, JobContext, JobExecutorType, JobProcess, cli
 
 from assistant.conversation import Conversation, Wishes
 from assistant.providers import build_models, load_vad, missing_provider_key, speech_is_configured
 from config import Settings
-from log_privacy import PersonalDataFilter, allow_personal_data, personal
+from log_privacy import allow_personal_data, hide_identity, hide_personal_data, personal
 from memory import memory_manager
 from profiles import profile_manager
 from session_context import (
@@ -31,9 +30,10 @@ from session_context import (
     livekit_identity_to_uuid,
     set_session_user,
 )
-from storage import settle_backend
+from storage import decide_backend
 from worker.dispatch import DispatchMetadata
 from worker.participant import remembered_identity, wait_for_user
+from worker.presence import Presence
 from worker.room import RoomEnd
 from worker.server import Worker
 from worker.termination import Termination
@@ -52,22 +52,22 @@ __all__ = [
 
 logger = logging.getLogger("agent")
 
+_STOP_DEADLINE_S = 2.0
+
 
 def prewarm(process: JobProcess) -> None:
-    """Prepare a job process, before it has a job: binding, signals, log privacy, VAD."""
+    """Prepare a job process, before it has a job: settings, binding, signals, stores, VAD."""
     settings = Settings.from_environment()
-    in_own_process = process.executor_type is JobExecutorType.PROCESS
-    bind_job(whole_process=in_own_process)
+    bind_job()
     allow_personal_data(bool(settings.worker.log_personal_data))
-    privacy = PersonalDataFilter(get_session_identity)
-    for handler in logging.getLogger().handlers:
-        handler.addFilter(privacy)
+    hide_personal_data()
     if settings.store.memory_enabled:
         memory_manager.open()
         profile_manager.open()
     termination = Termination(settings.worker.job_shutdown_timeout_s)
-    if in_own_process:
+    if process.executor_type is JobExecutorType.PROCESS:
         termination.install()
+    process.userdata["settings"] = settings
     process.userdata["termination"] = termination
     process.userdata["vad"] = load_vad() if speech_is_configured(settings.providers) else None
 
@@ -84,55 +84,45 @@ async def entrypoint(ctx: JobContext) -> None:
 
     async def stop_serving() -> None:
         serving.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await serving
+        await asyncio.wait({serving}, timeout=_STOP_DEADLINE_S)
 
     ctx.add_shutdown_callback(stop_serving)
 
 
 async def _serve(ctx: JobContext, metadata: DispatchMetadata) -> None:
-    settings = Settings.from_environment()
+    timeout_s = ctx.proc.userdata["settings"].worker.participant_timeout_s
     try:
         participant = await wait_for_user(
-            ctx,
-            expected_identity=metadata.identity,
-            timeout_s=settings.worker.participant_timeout_s,
+            ctx, expected_identity=metadata.identity, timeout_s=timeout_s
         )
         if participant is None:
             logger.warning("nobody came; the job ends")
             ctx.shutdown("nobody came")
-            return
-        await _converse(ctx, settings, metadata, participant)
+        else:
+            await _converse(ctx, metadata, participant)
     except Exception:
         logger.exception("the conversation could not be started; the job ends")
         ctx.shutdown("the conversation could not be started")
 
 
 async def _converse(
-    ctx: JobContext,
-    settings: Settings,
-    metadata: DispatchMetadata,
-    participant: rtc.RemoteParticipant,
+    ctx: JobContext, metadata: DispatchMetadata, participant: rtc.RemoteParticipant
 ) -> None:
-    remembered = _bind(ctx, settings, participant)
-    wishes = Wishes(
-        session_id=metadata.session_id or ctx.job.id,
-        opening_line=metadata.opening_line,
-        language=metadata.language,
-        time_zone=metadata.time_zone,
-    )
-    conversation = Conversation(
-        settings,
-        memory=memory_manager if remembered else None,
-        profiles=profile_manager if remembered else None,
-        wishes=wishes,
-    )
+    settings: Settings = ctx.proc.userdata["settings"]
+    conversation = _bound_conversation(ctx, settings, metadata, participant)
     room_end = RoomEnd(ctx, participant.identity)
-    ctx.add_shutdown_callback(conversation.aclose)
-    ctx.add_shutdown_callback(room_end.settle)
+    presence = Presence(
+        ctx,
+        participant.identity,
+        grace_s=settings.worker.reconnect_grace_s,
+        on_gone=room_end.person_left,
+    )
+    for end in (presence.aclose, conversation.aclose, room_end.leave):
+        ctx.add_shutdown_callback(end)
 
     def on_close(event: CloseEvent) -> None:
-        room_end.note_close(event.reason)
+        if event.reason is CloseReason.ERROR:
+            room_end.session_failed()
         ctx.shutdown(event.reason.value)
 
     ready = await conversation.prepare()
@@ -159,22 +149,40 @@ async def _converse(
     conversation.greet()
 
 
-def _bind(ctx: JobContext, settings: Settings, participant: rtc.RemoteParticipant) -> bool:
+def _bound_conversation(
+    ctx: JobContext,
+    settings: Settings,
+    metadata: DispatchMetadata,
+    participant: rtc.RemoteParticipant,
+) -> Conversation:
+    hide_identity(participant.identity)
     identity = remembered_identity(participant, settings.worker.sip_verified_when)
-    if identity is None or not settings.store.memory_enabled:
-        logger.info("[SESSION] nobody is remembered in this session")
-        return False
-    user_uuid = set_session_user(identity)
-    ctx.log_context_fields = {**ctx.log_context_fields, "user_uuid": user_uuid}
-    logger.info("[SESSION] using session user", extra=personal(identity=identity))
-    return True
+    if identity is None:
+        logger.info("[SESSION] an unverified caller: nobody is remembered in this session")
+    else:
+        hide_identity(identity)
+        user_uuid = set_session_user(identity)
+        ctx.log_context_fields = {**ctx.log_context_fields, "user_uuid": user_uuid}
+        logger.info("[SESSION] using session user", extra=personal(identity=identity))
+    remembers = identity is not None and settings.store.memory_enabled
+    return Conversation(
+        settings,
+        memory=memory_manager if remembers else None,
+        profiles=profile_manager if remembers else None,
+        wishes=Wishes(
+            session_id=metadata.session_id or ctx.job.id,
+            opening_line=metadata.opening_line,
+            language=metadata.language,
+            time_zone=metadata.time_zone,
+        ),
+    )
 
 
 def _preflight(settings: Settings, devmode: bool) -> str | None:
     if not devmode and (problem := missing_provider_key(settings.providers)):
         return problem
     if settings.store.memory_enabled:
-        settle_backend(settings.store)
+        decide_backend(settings.store)
     return None
 
 

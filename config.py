@@ -12,9 +12,11 @@ Errors:
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from dotenv import dotenv_values
 from pydantic import (
@@ -36,13 +38,48 @@ class ConfigError(Exception):
     """A setting is missing or unusable; the text names the variable and the mend."""
 
 
+def language_tag(text: str) -> str:
+    """Return the text if it is a language tag (BCP 47, its common part).
+
+    Raises:
+        ValueError: it is not.
+    """
+    if not _LANGUAGE_TAG.fullmatch(text):
+        raise ValueError("must be a language tag such as en, de or pt-BR")
+    return text
+
+
+def time_zone_name(text: str) -> str:
+    """Return the text if it names a time zone that this machine knows.
+
+    Raises:
+        ValueError: it does not.
+    """
+    try:
+        ZoneInfo(text)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError("must be an IANA time zone such as Europe/Berlin") from None
+    return text
+
+
 def _http_url(value: str) -> str:
-    if not value.startswith(("http://", "https://")):
-        raise ValueError("must begin with http:// or https://")
+    if not re.fullmatch(r"https?://[^/\s]+.*", value):
+        raise ValueError("must be a URL that begins with http:// or https://")
     return value.rstrip("/")
 
 
+def _websocket_url(value: str) -> str:
+    if not re.fullmatch(r"(wss?|https?)://[^/\s]+.*", value):
+        raise ValueError("must be a URL that begins with ws:// or wss://")
+    return value
+
+
+_LANGUAGE_TAG = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
+
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
+LiveKitUrl = Annotated[str, AfterValidator(_websocket_url)]
+Language = Annotated[str, AfterValidator(language_tag)]
+TimeZone = Annotated[str, AfterValidator(time_zone_name)]
 
 
 class _Group(BaseModel):
@@ -52,7 +89,7 @@ class _Group(BaseModel):
 class WorkerSettings(_Group):
     """How the worker registers, how much it takes, and how long it waits."""
 
-    livekit_url: str | None = Field(None, alias="LIVEKIT_URL")
+    livekit_url: LiveKitUrl | None = Field(None, alias="LIVEKIT_URL")
     livekit_api_key: str | None = Field(None, alias="LIVEKIT_API_KEY")
     livekit_api_secret: str | None = Field(None, alias="LIVEKIT_API_SECRET", repr=False)
     agent_name: str = Field("", alias="LIVEKIT_AGENT_NAME")
@@ -61,9 +98,11 @@ class WorkerSettings(_Group):
     max_jobs: int = Field(50, alias="MAX_JOBS", ge=1)
     idle_processes: int | None = Field(None, alias="IDLE_PROCESSES", ge=0)
     participant_timeout_s: float = Field(60.0, alias="PARTICIPANT_TIMEOUT_S", gt=0)
+    reconnect_grace_s: float = Field(30.0, alias="RECONNECT_GRACE_S", gt=0)
     job_shutdown_timeout_s: float = Field(10.0, alias="JOB_SHUTDOWN_TIMEOUT_S", gt=0)
     sip_verified_when: tuple[tuple[str, str], ...] = Field((), alias="SIP_VERIFIED_WHEN")
     log_personal_data: bool | None = Field(None, alias="LOG_PERSONAL_DATA")
+    prometheus_port: int | None = Field(None, alias="PROMETHEUS_PORT", ge=0, le=65535)
 
     @field_validator("sip_verified_when", mode="before")
     @classmethod
@@ -129,8 +168,8 @@ class ProviderSettings(_Group):
     deepgram_model: str = Field("nova-3", alias="DEEPGRAM_MODEL")
     turn_detection: Literal["model", "vad"] = Field("model", alias="TURN_DETECTION")
     allow_scripted_model: bool = Field(False, alias="ALLOW_SCRIPTED_MODEL")
-    language: str = Field("en", alias="AGENT_LANGUAGE", min_length=2)
-    time_zone: str = Field("UTC", alias="AGENT_TIME_ZONE")
+    language: Language = Field("en", alias="AGENT_LANGUAGE")
+    time_zone: TimeZone = Field("UTC", alias="AGENT_TIME_ZONE")
 
 
 class Settings(_Group):
@@ -164,6 +203,17 @@ class Settings(_Group):
             )
         except ValidationError as error:
             raise ConfigError(_first_problem(error)) from None
+
+
+def variables() -> list[str]:
+    """Return the names of all variables that settings are read from."""
+    names: list[str] = []
+    for group in (WorkerSettings, StoreSettings, ProviderSettings):
+        for field in group.model_fields.values():
+            alias = field.validation_alias or field.alias
+            choices = alias.choices if isinstance(alias, AliasChoices) else [alias]
+            names += [str(choice) for choice in choices]
+    return names
 
 
 def _process_environment() -> dict[str, str]:

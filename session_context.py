@@ -85,15 +85,15 @@ class JobBinding:
 _context_user: ContextVar[SessionUser | None] = ContextVar("session_user", default=None)
 _context_binding: ContextVar[JobBinding | None] = ContextVar("job_binding", default=None)
 _process_binding: JobBinding | None = None
+"""What raw threads and executors see, whose contexts were not copied from the job's."""
 
 
-def bind_job(*, whole_process: bool) -> JobBinding:
+def bind_job() -> JobBinding:
     """Make the binding of a job, before any of the job's tasks exists.
 
-    Args:
-        whole_process: True where the process serves nothing but this job (LiveKit's
-            PROCESS executor). The binding then also holds in raw threads and executors,
-            whose contexts were not copied from the job's.
+    In a process that serves one job the binding also holds where contexts are not copied.
+    Where a process serves several (LiveKit's THREAD executor can), code in a raw thread is
+    told that there is no user, as nobody knows which.
 
     Returns:
         The empty binding, already in the current context.
@@ -101,8 +101,7 @@ def bind_job(*, whole_process: bool) -> JobBinding:
     global _process_binding
     binding = JobBinding()
     _context_binding.set(binding)
-    if whole_process:
-        _process_binding = binding
+    _process_binding = binding if _process_binding is None else JobBinding()
     return binding
 
 

@@ -13,7 +13,7 @@ import uuid
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
-from livekit.agents import ConversationItemAddedEvent
+from livekit.agents import APIError, ConversationItemAddedEvent
 from livekit.agents.llm import ChatMessage
 
 from assistant.conversation import Conversation, Wishes
@@ -21,7 +21,7 @@ from assistant.providers import build_models
 from config import ConfigError, Settings
 from memory import memory_manager
 from profiles import profile_manager
-from session_context import set_session_user
+from session_context import IdentityError, set_session_user
 
 
 def main() -> int:
@@ -32,7 +32,7 @@ def main() -> int:
     try:
         settings = Settings.from_environment()
         asyncio.run(chat(settings, identity=arguments.identity))
-    except ConfigError as error:
+    except (ConfigError, IdentityError, APIError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
     except KeyboardInterrupt:

@@ -6,7 +6,6 @@ store, the recorder, recall, and the AgentSession's listeners.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,13 +28,16 @@ from assistant.greeting import GreetingMaterial, greeting
 from assistant.preparation import prepare
 from assistant.prompt import instructions
 from assistant.providers import Models
+from assistant.scripted_model import ScriptedModel
 from assistant.tools import PersonTools
 from config import Settings
+from log_privacy import personal
 from memory import MemoryManager
 from memory.recall import Recall
 from memory.recorder import Recorder, UserTurn
 from profiles import ProfileManager
-from storage import StorageError, StoreThreads
+from session_context import get_session_user_uuid
+from storage import StoreThreads
 
 logger = logging.getLogger("assistant.conversation")
 
@@ -89,7 +91,7 @@ class Conversation:
         self._recorder: Recorder | None = None
         self._recall: Recall | None = None
         self._session: AgentSession[None] | None = None
-        self._first_turn: asyncio.Task[None] | None = None
+        self._greets_by_model = False
 
     @property
     def language(self) -> str:
@@ -141,6 +143,7 @@ class Conversation:
         if on_close is not None:
             session.once("close", on_close)
         self._session = session
+        self._greets_by_model = not isinstance(models.llm, ScriptedModel)
         await session.start(
             self._assistant(),
             room=room or NOT_GIVEN,
@@ -159,7 +162,8 @@ class Conversation:
         if self._session is None:
             raise RuntimeError("start the conversation before greeting")
         line = greeting(self._wishes.opening_line, self._material)
-        if self._wishes.opening_line or self.language.lower().startswith("en"):
+        english = self.language.lower().startswith("en")
+        if self._wishes.opening_line or english or not self._greets_by_model:
             return self._session.say(line)
         return self._session.generate_reply(
             instructions=f"Greet the person in {self.language}, in the sense of: {line}"
@@ -174,9 +178,6 @@ class Conversation:
             await self._recall.aclose()
         if self._recorder is not None:
             await self._recorder.aclose(deadline_s)
-        if self._first_turn is not None:
-            await asyncio.wait({self._first_turn}, timeout=deadline_s)
-            self._first_turn.cancel()
         self._threads.close()
 
     def _assistant(self) -> Assistant:
@@ -204,7 +205,13 @@ class Conversation:
             deadline_s=store.recall_deadline_ms / 1000,
             limit=store.recall_limit,
         )
-        self._recorder = recorder = Recorder(memory, self._threads, self._wishes.session_id)
+        is_first = self._material.is_first_login
+        self._recorder = recorder = Recorder(
+            memory,
+            self._threads,
+            self._wishes.session_id,
+            on_first_kept=profiles.complete_first_login if is_first else None,
+        )
         recorder.start()
         return PersonTools(
             memory,
@@ -213,23 +220,16 @@ class Conversation:
             session_id=self._wishes.session_id,
             deadline_s=store.join_deadline_ms / 1000,
             on_change=recall.drop_result,
-            settle=recorder.settle,
+            flush=recorder.flush,
         )
 
     def _on_item(self, event: ConversationItemAddedEvent) -> None:
         item = event.item
-        if not isinstance(item, ChatMessage) or item.role != "user" or self._recorder is None:
+        if not isinstance(item, ChatMessage) or item.role != "user":
             return
         text = item.text_content
         if text and text.strip():
-            self._recorder.hear(UserTurn(text, item.id, item.created_at))
-            if self._first_turn is None:
-                self._first_turn = asyncio.create_task(self._note_first_conversation())
-
-    async def _note_first_conversation(self) -> None:
-        if self._profiles is None or not self._material.is_first_login:
-            return
-        try:
-            await self._threads.run(self._profiles.complete_first_login)
-        except StorageError as error:
-            logger.warning("the first login was not noted", extra={"error": str(error)})
+            who = {"user_uuid": get_session_user_uuid()}
+            logger.info("[USER INPUT]", extra={**who, **personal(text=text)})
+            if self._recorder is not None:
+                self._recorder.hear(UserTurn(text, item.id, item.created_at))

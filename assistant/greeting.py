@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from assistant import persona
 from memory import Category, Memory
+from memory.recorder import TURN_KEY
 from profiles import Person
 
 _LONGEST_QUOTE = 160
+
+_MENTIONED = frozenset(
+    {
+        Category.EXPERIENCE,
+        Category.GOAL,
+        Category.INTEREST,
+        Category.PLAN,
+        Category.PREFERENCE,
+        Category.RELATIONSHIP,
+    }
+)
+_TO_THE_AGENT = re.compile(r"\?$|\b(forget|remember|delete|tell me|you know)\b", re.IGNORECASE)
+"""Questions and commands say nothing about the person."""
 
 
 @dataclass(frozen=True)
@@ -47,10 +62,10 @@ def greeting(opening_line: str | None, material: GreetingMaterial) -> str:
 
 
 def _worth_mentioning(memories: Sequence[Memory]) -> str | None:
-    """Return the latest thing they said in words of their own, as a sentence."""
+    """Return the latest thing they told of themselves in their own words, as a sentence."""
     for memory in memories:
         text = " ".join(memory.value.split())
-        is_said = memory.key.startswith("user_input_") and not text.endswith("?")
-        if is_said and len(text) <= _LONGEST_QUOTE and memory.category is not Category.OPINION:
+        is_said = memory.key.startswith(TURN_KEY) and memory.category in _MENTIONED
+        if is_said and len(text) <= _LONGEST_QUOTE and not _TO_THE_AGENT.search(text):
             return text if text[-1] in ".!" else f"{text}."
     return None

@@ -60,8 +60,8 @@ async def _in_time(
         return await asyncio.wait_for(threads.run(call), deadline_s)
     except asyncio.TimeoutError:
         reason = "deadline"
-    except StorageError as error:
-        reason = str(error)
+    except Exception as error:  # noqa: BLE001 - whatever fails, the conversation begins
+        reason = str(error) if isinstance(error, StorageError) else type(error).__name__
     logger.warning(
         "starting without a part of what is known of the person",
         extra={

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from livekit.agents.llm import ChatContext, ChatMessage
 
+from config import time_zone_name
 from memory import Memory
 from profiles import OnboardingDetails, UserProfile
 
@@ -20,6 +21,8 @@ MOST_NOTE_CHARACTERS = 2_400
 """About 600 tokens of English, at four characters a token."""
 
 _LONGEST_NOTE = 400
+_LONGEST_PROFILE = 2_000
+_MOST_INTERESTS = 20
 
 
 def instructions(
@@ -36,17 +39,17 @@ def instructions(
     It stays the same for the whole session, so that a provider's prompt cache keeps working;
     what changes from turn to turn goes into `with_memories`.
     """
-    local = now.astimezone(ZoneInfo(time_zone))
+    local = _local_time(now, time_zone)
     parts = [
         persona.strip(),
         f"Speak {language} (a BCP 47 tag) unless the person asks for another language. "
-        f"Today is {local:%A, %d %B %Y} where they are ({time_zone}).",
+        f"Today is {local:%A, %d %B %Y} in the time zone {local.tzinfo}.",
     ]
     known = {
         "first_name": details.first_name,
         "occupation": details.occupation,
-        "interests": list(details.interests),
-        "profile": about.profile_text,
+        "interests": list(details.interests[:_MOST_INTERESTS]),
+        "profile": about.profile_text[:_LONGEST_PROFILE],
     }
     known = {name: value for name, value in known.items() if value}
     if known:
@@ -91,6 +94,13 @@ def last_user_text(chat_ctx: ChatContext) -> str | None:
         if isinstance(item, ChatMessage) and item.role == "user":
             return item.text_content
     return None
+
+
+def _local_time(now: datetime, time_zone: str) -> datetime:
+    try:
+        return now.astimezone(ZoneInfo(time_zone_name(time_zone)))
+    except ValueError:  # stored on a machine that knows more time zones than this one
+        return now.astimezone(ZoneInfo("UTC"))
 
 
 def _note(memory: Memory) -> str:

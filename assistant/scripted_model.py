@@ -161,9 +161,8 @@ def _notes(chat_ctx: ChatContext) -> dict[str, str]:
 
 
 def _spoken(output: str) -> str:
-    return "; ".join(re.sub(r"^[A-Z]+ ", "", line) for line in output.splitlines()).replace(
-        "_", " "
-    )
+    lines = (re.sub(r"^[A-Z]+ (said: )?", "", line) for line in output.splitlines())
+    return "; ".join(lines).replace("_", " ")
 
 
 def _slug(text: str) -> str:

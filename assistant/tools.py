@@ -6,8 +6,9 @@ No tool has a parameter that names a person: whose data it touches comes from th
 from __future__ import annotations
 
 import asyncio
-import uuid
+import json
 from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 from typing import Annotated, ParamSpec, TypeVar
 
 from livekit.agents import RunContext, function_tool
@@ -15,13 +16,15 @@ from livekit.agents.llm import Tool, ToolError, find_function_tools
 from pydantic import Field
 
 from memory import Category, Memory, MemoryInputError, MemoryManager, NewMemory
+from memory.recorder import TURN_KEY, log_stored, write_id
 from profiles import ProfileInputError, ProfileManager
+from profiles.model import checked_changes
 from storage import StorageError, StoreThreads
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_SETTLE_S = 0.3
+_FLUSH_S = 0.3
 
 CategoryName = Annotated[str, Field(description=f"one of {', '.join(c.value for c in Category)}")]
 Key = Annotated[str, Field(description="a short name in snake_case, such as favorite_color")]
@@ -37,7 +40,7 @@ class PersonTools:
         session_id: makes the ids of this session's writes its own.
         deadline_s: seconds that a tool waits for the store.
         on_change: called when memory has changed.
-        settle: waits, within a deadline in seconds, until what was said before is stored, so
+        flush: waits, within a deadline in seconds, until what was said before is stored, so
             that a tool sees it.
     """
 
@@ -50,7 +53,7 @@ class PersonTools:
         session_id: str,
         deadline_s: float,
         on_change: Callable[[], None],
-        settle: Callable[[float], Awaitable[bool]],
+        flush: Callable[[float], Awaitable[bool]],
     ) -> None:
         self._memory = memory
         self._profiles = profiles
@@ -58,7 +61,7 @@ class PersonTools:
         self._session_id = session_id
         self._deadline_s = deadline_s
         self._on_change = on_change
-        self._settle = settle
+        self._flush = flush
 
     def tools(self) -> list[Tool]:
         """Return the tools, bound to this session."""
@@ -73,25 +76,22 @@ class PersonTools:
         value: Annotated[str, Field(description="what to remember, in a few words")],
     ) -> str:
         """Remember something lasting about the person. A new value replaces the key's old one."""
-        write = f"voice-agent:{self._session_id}:{context.function_call.call_id}:tool:0"
+        # The item's id and not the call's: a provider may number its calls anew each time.
+        made_by = write_id(self._session_id, context.function_call.id, "tool")
         try:
             memory = NewMemory(
-                Category.of(category),
-                key,
-                value,
-                id=str(uuid.uuid5(uuid.NAMESPACE_URL, write)),
-                session_id=self._session_id,
+                Category.of(category), key, value, id=made_by, session_id=self._session_id
             )
         except MemoryInputError as error:
             raise ToolError(str(error)) from error
-        await self._call(self._memory.store_all, [memory])
+        log_stored((await self._call(self._memory.store_all, [memory]))[0])
         self._on_change()
         return f"remembered {key}"
 
     @function_tool
     async def retrieve_memory(self, category: CategoryName, key: Key) -> str:
         """Look up what the person told about something."""
-        await self._settle(_SETTLE_S)
+        await self._flush(_FLUSH_S)
         value = await self._call(self._memory.retrieve, category, key)
         if value is not None:
             return f"{key}: {value}"
@@ -106,14 +106,16 @@ class PersonTools:
         ],
     ) -> str:
         """List what is known of the person, newest first."""
-        await self._settle(_SETTLE_S)
+        await self._flush(_FLUSH_S)
         return _told(await self._call(self._memory.list_memories, category, 30)) or "nothing yet"
 
     @function_tool
     async def forget_memory(self, category: CategoryName, key: Key) -> str:
         """Delete a memory and its history for good."""
-        await self._settle(_SETTLE_S)
+        await self._flush(_FLUSH_S)
         gone = await self._call(self._memory.forget, category, key)
+        if not gone:  # the model may remember the key and not the category
+            gone = await self._call(self._memory.forget, None, key)
         self._on_change()
         return f"forgot {key}" if gone else f"nothing was kept under {key}"
 
@@ -121,7 +123,9 @@ class PersonTools:
     async def get_user_profile(self) -> str:
         """Return the person's name, occupation, interests, language, time zone and profile."""
         person = await self._call(self._profiles.get)
-        return f"{person.details} {person.about}"
+        known = {**asdict(person.details), **asdict(person.about)}
+        known = {name: value for name, value in known.items() if value}
+        return json.dumps(known, ensure_ascii=False) if known else "nothing yet"
 
     @function_tool
     async def update_user_profile(
@@ -140,6 +144,7 @@ class PersonTools:
         about = {"language": language, "time_zone": time_zone, "profile_text": profile_text}
         details = {name: value for name, value in details.items() if value is not None}
         about = {name: value for name, value in about.items() if value is not None}
+        await self._call(checked_changes, {**details, **about})  # all of them, or none
         if details:
             await self._call(self._profiles.change_details, **details)
         if about:
@@ -160,8 +165,16 @@ class PersonTools:
         except (MemoryInputError, ProfileInputError) as error:
             raise ToolError(str(error)) from error
         except (asyncio.TimeoutError, StorageError) as error:
-            raise ToolError("the memory cannot be reached just now; say so and go on") from error
+            raise ToolError(
+                "the memory cannot be reached just now, and this may or may not have happened; "
+                "say so and go on"
+            ) from error
 
 
 def _told(memories: list[Memory]) -> str:
-    return "\n".join(f"{memory.category.value} {memory.key}: {memory.value}" for memory in memories)
+    return "\n".join(
+        f"{memory.category.value} {memory.key}: {memory.value}"
+        if not memory.key.startswith(TURN_KEY)
+        else f"{memory.category.value} said: {memory.value}"
+        for memory in memories
+    )

@@ -6,11 +6,12 @@ Exit status 0 where the second conversation knew the first, else 1 and what fail
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import tempfile
 from pathlib import Path
 
-from config import Settings
+from config import Settings, variables
 from devstack.errors import DevstackError
 from devstack.participant import Participant, access_token
 from devstack.servers.livekit import LiveKitInfo
@@ -21,11 +22,8 @@ from profiles import open_profile_store
 from session_context import livekit_identity_to_uuid
 from storage import open_storage
 
-EMBEDDED = {
-    "IDLE_PROCESSES": "1",
-    **dict.fromkeys(("SUPABASE_URL", "OPENAI_API_KEY", "DEEPGRAM_API_KEY"), ""),
-}
-"""Whatever the developer has set: the demo needs no account."""
+EMBEDDED = {**dict.fromkeys(variables(), ""), "ENV_FILE": os.devnull, "IDLE_PROCESSES": "1"}
+"""Whatever the developer has set, the demo runs on defaults and needs no account."""
 
 IDENTITY = "anna@example.com"
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 
-from memory.model import Category, Memory, NewMemory, check_key
+from memory.model import Category, Memory, MemoryInputError, NewMemory, check_key
 from memory.query import search_words
 from memory.store import MemoryStore
 from session_context import get_current_user
+from storage.lazily import Lazily
 
 MOST_RESULTS = 200
 
@@ -24,9 +24,7 @@ class MemoryManager:
     """
 
     def __init__(self, open_store: Callable[[], MemoryStore]) -> None:
-        self._open_store = open_store
-        self._lock = threading.Lock()
-        self._opened: MemoryStore | None = None
+        self._opened = Lazily(open_store)
 
     def open(self) -> None:
         """Open the store now, so that the first call need not."""
@@ -71,19 +69,22 @@ class MemoryManager:
         return self._store().list_memories(get_current_user(), wanted, _bounded(limit))
 
     def history(self, category: str, key: str) -> list[Memory]:
-        """Return every value that the key has had, newest first."""
+        """Return the values that the key has had, newest first, at most 1 000."""
         return self._store().history(get_current_user(), Category.of(category), check_key(key))
 
-    def forget(self, category: str, key: str) -> int:
-        """Delete the key's value and history, and return how many values are gone."""
-        return self._store().forget(get_current_user(), Category.of(category), check_key(key))
+    def forget(self, category: str | None, key: str) -> int:
+        """Delete the key's value and history, and return how many values are gone.
+
+        Without a category, the key is forgotten in every one.
+        """
+        wanted = None if category is None else Category.of(category)
+        return self._store().forget(get_current_user(), wanted, check_key(key))
 
     def _store(self) -> MemoryStore:
-        with self._lock:
-            if self._opened is None:
-                self._opened = self._open_store()
-            return self._opened
+        return self._opened.get()
 
 
 def _bounded(limit: int) -> int:
+    if not isinstance(limit, int):
+        raise MemoryInputError("the limit must be a whole number")
     return min(max(limit, 1), MOST_RESULTS)

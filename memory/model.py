@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from enum import Enum
 
+from storage.text import check_storable
+
 MAX_KEY_LENGTH = 200
 MAX_VALUE_LENGTH = 10_000
 """Characters. The database checks the same bounds (migrations/0002_memory.sql)."""
@@ -100,7 +102,7 @@ class NewMemory:
         object.__setattr__(self, "id", _uuid(self.id))
         if self.created_at.tzinfo is None:
             raise MemoryInputError("created_at has no time zone; give it one")
-        if self.next_free_key and not self.key[-1:].isdecimal():
+        if self.next_free_key and self.key[-1:] not in "0123456789":
             raise MemoryInputError("a key that may move on must end in a number")
 
 
@@ -121,16 +123,7 @@ def _uuid(text: str) -> str:
 
 
 def _check_text(name: str, text: str, longest: int) -> str:
-    if not isinstance(text, str):
-        raise MemoryInputError(f"the {name} is not text")
+    check_storable(text, name, longest, MemoryInputError)
     if not text.strip():
         raise MemoryInputError(f"the {name} is empty; say something to remember")
-    if len(text) > longest:
-        raise MemoryInputError(f"the {name} is longer than {longest} characters; shorten it")
-    if "\x00" in text:
-        raise MemoryInputError(f"the {name} holds a NUL character; remove it")
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        raise MemoryInputError(f"the {name} is not valid Unicode text") from None
     return text

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from memory.model import MemoryInputError
+
 _MOST_WORDS = 32
 
 _STOP_WORDS = frozenset(
@@ -26,6 +28,12 @@ def search_words(text: str) -> list[str]:
 
     Returns:
         At most 32 words; empty where the text says nothing that could be found.
+
+    Raises:
+        MemoryInputError: it is not text.
     """
-    words = dict.fromkeys(re.findall(r"\w+", text.replace("_", " ").casefold()))
+    if not isinstance(text, str):
+        raise MemoryInputError("the query is not text")
+    # lower(), not casefold(), as the full-text indexes do: "ß" is a letter of its own there.
+    words = dict.fromkeys(re.findall(r"\w+", text.replace("_", " ").lower()))
     return [word for word in words if word not in _STOP_WORDS][:_MOST_WORDS]

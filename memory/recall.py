@@ -38,6 +38,7 @@ class Recall:
         self._limit = limit
         self._text: str | None = None
         self._search: asyncio.Task[list[Memory]] | None = None
+        self._searches: set[asyncio.Task[list[Memory]]] = set()
 
     async def find(self, text: str) -> list[Memory]:
         """Return the memories that fit ``text`` best; empty when they do not come in time.
@@ -45,12 +46,12 @@ class Recall:
         The result for the last text is kept: the framework asks again for the same turn
         after a speculative reply and after each tool call.
         """
-        if self._search is None or text != self._text or _failed(self._search):
-            self.drop_result()
+        if self._search is None or text != self._text:
             self._text = text
-            self._search = asyncio.create_task(self._run(text), name="memory_recall")
+            self._search = self._begin(text)
+        search = self._search
         try:
-            found = await asyncio.wait_for(asyncio.shield(self._search), self._deadline_s)
+            found = await asyncio.wait_for(asyncio.shield(search), self._deadline_s)
         except asyncio.TimeoutError:
             _RECALLS.labels("late").inc()
             logger.warning("recall missed its deadline; replying without memories")
@@ -63,27 +64,37 @@ class Recall:
         else:
             _RECALLS.labels("found" if found else "nothing").inc()
             return found
+        if search.done():
+            self.drop_result()
         return []
 
     def drop_result(self) -> None:
-        """Forget the kept result, because the memory has changed."""
-        if self._search is not None and not self._search.cancel():
-            _failed(self._search)
+        """Forget the kept result, because the memory has changed.
+
+        A search that some reply still waits for goes on.
+        """
         self._search = None
         self._text = None
 
     async def aclose(self) -> None:
-        """End a search that is still under way."""
-        search = self._search
-        self.drop_result()
-        if search is not None:
-            await asyncio.gather(search, return_exceptions=True)
+        """End the searches that are still under way."""
+        searches = list(self._searches)
+        for search in searches:
+            search.cancel()
+        await asyncio.gather(*searches, return_exceptions=True)
+
+    def _begin(self, text: str) -> asyncio.Task[list[Memory]]:
+        search = asyncio.create_task(self._run(text), name="memory_recall")
+        self._searches.add(search)
+        search.add_done_callback(self._end)
+        return search
+
+    def _end(self, search: asyncio.Task[list[Memory]]) -> None:
+        self._searches.discard(search)
+        if not search.cancelled():
+            search.exception()  # retrieved, as perhaps nobody waits for it any more
 
     async def _run(self, text: str) -> list[Memory]:
         found = await self._threads.run_if_free(self._memory.search, text, self._limit + 1)
         # The turn itself may be stored by now; it tells the model nothing new.
         return [memory for memory in found if memory.value != text][: self._limit]
-
-
-def _failed(search: asyncio.Task[list[Memory]]) -> bool:
-    return search.done() and (search.cancelled() or search.exception() is not None)

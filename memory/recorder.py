@@ -11,8 +11,10 @@ import asyncio
 import logging
 import random
 import uuid
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
+from typing import TypeVar
 
 from prometheus_client import Counter
 
@@ -20,11 +22,16 @@ from log_privacy import personal
 from memory.categories import categorise
 from memory.gate import is_worth_keeping
 from memory.manager import MemoryManager
-from memory.model import MAX_VALUE_LENGTH, MemoryInputError, NewMemory
+from memory.model import MAX_VALUE_LENGTH, Memory, MemoryInputError, NewMemory
 from session_context import get_session_user_uuid
 from storage import StorageError, StorageRejectedError, StoreThreads
 
 logger = logging.getLogger("memory.recorder")
+
+T = TypeVar("T")
+
+TURN_KEY = "user_input_"
+"""What the keys of turns begin with; the millisecond in which they were said follows."""
 
 MOST_WAITING_TURNS = 10_000
 _FIRST_RETRY_S = 0.25
@@ -55,12 +62,22 @@ class Recorder:
         memory: the session's memory.
         threads: where its blocking calls run.
         session_id: makes the ids of this session's writes its own.
+        on_first_kept: a blocking call, made once a first turn is stored and tried again like
+            one: now the conversation has really taken place.
     """
 
-    def __init__(self, memory: MemoryManager, threads: StoreThreads, session_id: str) -> None:
+    def __init__(
+        self,
+        memory: MemoryManager,
+        threads: StoreThreads,
+        session_id: str,
+        *,
+        on_first_kept: Callable[[], None] | None = None,
+    ) -> None:
         self._memory = memory
         self._threads = threads
         self._session_id = session_id
+        self._on_first_kept = on_first_kept
         self._turns: asyncio.Queue[UserTurn] = asyncio.Queue(MOST_WAITING_TURNS)
         self._task: asyncio.Task[None] | None = None
 
@@ -69,14 +86,18 @@ class Recorder:
         self._task = asyncio.create_task(self._store_turns(), name="memory_recorder")
 
     def hear(self, turn: UserTurn) -> None:
-        """Take a turn; returns at once."""
+        """Take a turn; returns at once. What is too long is cut to what a memory can hold."""
+        if len(turn.text) > MAX_VALUE_LENGTH:
+            _TURNS.labels("cut").inc()
+            logger.warning("a turn was cut", extra={"characters": len(turn.text)})
+            turn = replace(turn, text=turn.text[:MAX_VALUE_LENGTH])
         try:
             self._turns.put_nowait(turn)
         except asyncio.QueueFull:
             _TURNS.labels("dropped").inc()
             logger.error("a turn was dropped: the store has been away for too long")
 
-    async def settle(self, deadline_s: float) -> bool:
+    async def flush(self, deadline_s: float) -> bool:
         """Wait until all that was heard is stored, for at most ``deadline_s`` seconds.
 
         Returns:
@@ -92,7 +113,7 @@ class Recorder:
         """Store what is still waiting, for at most ``deadline_s`` seconds, and end."""
         if self._task is None:
             return
-        if not await self.settle(deadline_s):
+        if not await self.flush(deadline_s):
             lost = self._turns.qsize() + 1
             _TURNS.labels("lost").inc(lost)
             logger.error("turns were lost: the store did not take them", extra={"turns": lost})
@@ -104,6 +125,9 @@ class Recorder:
             turn = await self._turns.get()
             try:
                 await self._keep(turn)
+            except (MemoryInputError, StorageRejectedError) as error:
+                _TURNS.labels("refused").inc()
+                logger.error("a turn cannot be stored", extra={"error": str(error)})
             except Exception as error:  # noqa: BLE001 - one bad turn must not end the recorder
                 _TURNS.labels("failed").inc()
                 logger.error("a turn was not stored", extra={"error": type(error).__name__})
@@ -112,55 +136,59 @@ class Recorder:
 
     async def _keep(self, turn: UserTurn) -> None:
         who = {"user_uuid": get_session_user_uuid()}
-        logger.info("[USER INPUT]", extra={**who, **personal(text=turn.text)})
         if not is_worth_keeping(turn.text):
             _TURNS.labels("filler").inc()
             return
-        try:
-            memory = self._as_memory(turn)
-        except MemoryInputError as error:
-            _TURNS.labels("unusable").inc()
-            logger.warning("a turn cannot be stored", extra={**who, "error": str(error)})
-            return
+        memory = self._as_memory(turn)
         extra = {**who, "category": memory.category.value}
         logger.info("[MEMORY CATEGORIZATION]", extra={**extra, **personal(text=turn.text)})
-        await self._store(memory)
+        stored = (await self._until_taken(lambda: self._memory.store_all([memory])))[0]
+        _TURNS.labels("stored").inc()
+        log_stored(stored)
+        if self._on_first_kept is not None:
+            note, self._on_first_kept = self._on_first_kept, None
+            await self._until_taken(note)
 
     def _as_memory(self, turn: UserTurn) -> NewMemory:
-        name = f"voice-agent:{self._session_id}:{turn.item_id}:turn:0"
         return NewMemory(
             category=categorise(turn.text),
-            key=f"user_input_{int(turn.said_at * 1000)}",
-            value=turn.text[:MAX_VALUE_LENGTH],
+            key=f"{TURN_KEY}{int(turn.said_at * 1000)}",
+            value=turn.text,
             created_at=datetime.fromtimestamp(turn.said_at, timezone.utc),
-            id=str(uuid.uuid5(uuid.NAMESPACE_URL, name)),
+            id=write_id(self._session_id, turn.item_id, "turn"),
             session_id=self._session_id,
             next_free_key=True,
         )
 
-    async def _store(self, memory: NewMemory) -> None:
+    async def _until_taken(self, call: Callable[[], T]) -> T:
         pause = _FIRST_RETRY_S
         while True:
             try:
-                stored = (await self._threads.run(self._memory.store_all, [memory]))[0]
-            except StorageRejectedError as error:
-                _TURNS.labels("rejected").inc()
-                logger.error("the store refused a turn for good", extra={"error": str(error)})
-                return
+                return await self._threads.run(call)
+            except StorageRejectedError:
+                raise
             except StorageError as error:
                 _TURNS.labels("retried").inc()
                 logger.warning("the store is away; trying again", extra={"error": str(error)})
-            else:
-                _TURNS.labels("stored").inc()
-                logger.info(
-                    "[MEMORY STORED]",
-                    extra={
-                        "user_uuid": stored.user,
-                        "category": stored.category.value,
-                        "key": stored.key,
-                        **personal(text=stored.value),
-                    },
-                )
-                return
             await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
             pause = min(pause * 2, _LONGEST_RETRY_S)
+
+
+def write_id(session_id: str, item_id: str, kind: str) -> str:
+    """Return the id of a write: the same for the same item of the same person's session.
+
+    Args:
+        session_id: the session.
+        item_id: the conversation item that causes the write.
+        kind: what the item causes, where it causes several writes.
+    """
+    name = f"voice-agent:{get_session_user_uuid()}:{session_id}:{item_id}:{kind}:0"
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, name))
+
+
+def log_stored(memory: Memory) -> None:
+    """Say that a memory was stored; its key only where personal data may be logged."""
+    turn = memory.key.startswith(TURN_KEY)
+    key = {"key": memory.key} if turn else personal(key=memory.key)
+    extra = {"user_uuid": memory.user, "category": memory.category.value, **key}
+    logger.info("[MEMORY STORED]", extra={**extra, **personal(text=memory.value)})

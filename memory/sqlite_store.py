@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import sqlite3
 from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
 
 from memory.model import Category, Memory, NewMemory
-from memory.store import MemoryStore
-from storage.person_file import PersonFiles
+from memory.store import MOST_OF_A_HISTORY, MemoryStore
+from storage.person_file import PersonFiles, ensure_profile_row
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _COLUMNS = "id, category, key, value, created_at, superseded_at, session_id"
@@ -27,7 +26,10 @@ class SqliteMemoryStore(MemoryStore):
 
     def store(self, user: str, memories: Sequence[NewMemory]) -> list[Memory]:
         """Store memories in one transaction."""
+        if not memories:
+            return []
         with self._people.writing(user) as file:
+            ensure_profile_row(file, email=None)
             return [self._store_one(file, user, memory) for memory in memories]
 
     def retrieve(self, user: str, category: Category, key: str) -> Memory | None:
@@ -61,14 +63,17 @@ class SqliteMemoryStore(MemoryStore):
         return self._select(user, condition, (category.value,), limit)
 
     def history(self, user: str, category: Category, key: str) -> list[Memory]:
-        """Return every value of the key, newest first."""
-        return self._select(user, "category = ? AND key = ?", (category.value, key))
+        """Return the values of the key, newest first."""
+        condition = "category = ? AND key = ?"
+        return self._select(user, condition, (category.value, key), MOST_OF_A_HISTORY)
 
-    def forget(self, user: str, category: Category, key: str) -> int:
+    def forget(self, user: str, category: Category | None, key: str) -> int:
         """Delete every value of the key."""
+        wanted = None if category is None else category.value
         with self._people.writing(user) as file:
             return file.execute(
-                "DELETE FROM memory WHERE category = ? AND key = ?", (category.value, key)
+                "DELETE FROM memory WHERE key = ? AND category = coalesce(?, category)",
+                (key, wanted),
             ).rowcount
 
     def _select(
@@ -118,11 +123,12 @@ def _close_earlier(
 
 
 def _free_key(file: sqlite3.Connection, key: str) -> str:
-    stem, number = re.fullmatch(r"(.*?)(\d+)", key, re.DOTALL).groups()  # type: ignore[union-attr]
-    count = int(number)
-    while file.execute("SELECT 1 FROM memory WHERE key = ?", (f"{stem}{count}",)).fetchone():
+    stem = key.rstrip("0123456789")
+    count = int(key[len(stem) :])
+    while file.execute("SELECT 1 FROM memory WHERE key = ?", (key,)).fetchone():
         count += 1
-    return f"{stem}{count}"
+        key = f"{stem}{count}"
+    return key
 
 
 def _memory(user: str, row: tuple[str, str, str, str, int, int | None, str | None]) -> Memory:
@@ -130,7 +136,7 @@ def _memory(user: str, row: tuple[str, str, str, str, int, int | None, str | Non
     return Memory(
         id=write_id,
         user=user,
-        category=Category(category),
+        category=Category.of(category),
         key=key,
         value=value,
         created_at=_time(created_at),

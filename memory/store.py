@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 from memory.model import Category, Memory, NewMemory
 
+MOST_OF_A_HISTORY = 1_000
+
 
 class MemoryStore(ABC):
     """Keeps memories, each person's apart from everybody else's.
@@ -25,6 +27,8 @@ class MemoryStore(ABC):
         A value told later supersedes the current one of the same category and key (ties by
         id), which stays as history. One told earlier than the current value, but arriving
         late, enters the history. A write whose id was stored before changes nothing.
+
+        The first memory of a person makes their profile's row.
 
         Returns:
             The memories as they are stored, in the order given.
@@ -47,8 +51,14 @@ class MemoryStore(ABC):
 
     @abstractmethod
     def history(self, user: str, category: Category, key: str) -> list[Memory]:
-        """Return every value that the key has had, newest first; empty where it had none."""
+        """Return the values that the key has had, newest first; empty where it had none.
+
+        At most the latest 1 000, which is as many rows as hosted Supabase gives at once.
+        """
 
     @abstractmethod
-    def forget(self, user: str, category: Category, key: str) -> int:
-        """Delete the key's value and its history, and return how many values are gone."""
+    def forget(self, user: str, category: Category | None, key: str) -> int:
+        """Delete the key's value and its history, and return how many values are gone.
+
+        Without a category, the key is forgotten in every one.
+        """

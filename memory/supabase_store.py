@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from memory.model import Category, Memory, NewMemory
-from memory.store import MemoryStore
-from storage.supabase_clients import SupabaseClients, execute, read_time
+from memory.store import MOST_OF_A_HISTORY, MemoryStore
+from storage.supabase_clients import SupabaseClients, execute, read_time, rows
 
 _COLUMNS = "id, user_id, category, key, value, created_at, superseded_at, session_id"
 
@@ -27,7 +27,7 @@ class SupabaseMemoryStore(MemoryStore):
         if not memories:
             return []
         arguments = {"p_user": user, "p_memories": [_written(memory) for memory in memories]}
-        return _read(execute(self._clients.client_for(user).rpc("remember", arguments)))
+        return execute(self._clients.client_for(user).rpc("remember", arguments), _read)
 
     def retrieve(self, user: str, category: Category, key: str) -> Memory | None:
         """Return the current value of the key."""
@@ -39,7 +39,7 @@ class SupabaseMemoryStore(MemoryStore):
         if not words:
             return []
         arguments = {"p_user": user, "p_words": list(words), "p_limit": limit}
-        return _read(execute(self._clients.client_for(user).rpc("search_memory", arguments)))
+        return execute(self._clients.client_for(user).rpc("search_memory", arguments), _read)
 
     def list_memories(self, user: str, category: Category | None, limit: int) -> list[Memory]:
         """Return current memories, newest first."""
@@ -47,17 +47,20 @@ class SupabaseMemoryStore(MemoryStore):
         return self._select(user, equal, current=True, limit=limit)
 
     def history(self, user: str, category: Category, key: str) -> list[Memory]:
-        """Return every value of the key, newest first."""
-        return self._select(user, {"category": category.value, "key": key}, current=False)
+        """Return the values of the key, newest first."""
+        equal = {"category": category.value, "key": key}
+        return self._select(user, equal, current=False, limit=MOST_OF_A_HISTORY)
 
-    def forget(self, user: str, category: Category, key: str) -> int:
+    def forget(self, user: str, category: Category | None, key: str) -> int:
         """Delete every value of the key."""
         query = self._clients.client_for(user).table("memory").delete()
-        query = query.eq("user_id", user).eq("category", category.value).eq("key", key)
-        return len(execute(query))
+        query = query.eq("user_id", user).eq("key", key)
+        if category is not None:
+            query = query.eq("category", category.value)
+        return len(execute(query, rows))
 
     def _select(
-        self, user: str, equal: dict[str, str], *, current: bool, limit: int = 1000
+        self, user: str, equal: dict[str, str], *, current: bool, limit: int
     ) -> list[Memory]:
         query = self._clients.client_for(user).table("memory").select(_COLUMNS)
         query = query.eq("user_id", user)
@@ -66,7 +69,7 @@ class SupabaseMemoryStore(MemoryStore):
         if current:
             query = query.is_("superseded_at", "null")
         ordered = query.order("created_at", desc=True).order("id", desc=True).limit(limit)
-        return _read(execute(ordered.retry(False)))
+        return execute(ordered.retry(False), _read)
 
 
 def _written(memory: NewMemory) -> dict[str, Any]:
@@ -81,17 +84,17 @@ def _written(memory: NewMemory) -> dict[str, Any]:
     }
 
 
-def _read(rows: list[dict[str, Any]]) -> list[Memory]:
+def _read(data: Any) -> list[Memory]:
     return [
         Memory(
             id=row["id"],
             user=row["user_id"],
-            category=Category(row["category"]),
+            category=Category.of(row["category"]),
             key=row["key"],
             value=row["value"],
             created_at=read_time(row["created_at"]),
             superseded_at=read_time(row["superseded_at"]) if row["superseded_at"] else None,
             session_id=row["session_id"],
         )
-        for row in rows
+        for row in rows(data)
     ]

@@ -43,18 +43,36 @@ begin
         where constraints.conrelid = 'public.profiles'::regclass
             and (
                 (constraints.contype = 'f' and constraints.confrelid = to_regclass('auth.users'))
-                or (
-                    constraints.contype = 'u'
-                    and constraints.conkey = array[(
-                        select columns.attnum
-                        from pg_catalog.pg_attribute as columns
-                        where columns.attrelid = 'public.profiles'::regclass
-                            and columns.attname = 'email'
-                    )]
-                )
+                or (constraints.contype = 'u' and pg_get_constraintdef(oid) ~ '\memail\M')
             )
     loop
         execute format('alter table public.profiles drop constraint %I', old.conname);
+    end loop;
+
+    for old in
+        select indexes.indexrelid::regclass as name
+        from pg_catalog.pg_index as indexes
+        where indexes.indrelid = 'public.profiles'::regclass
+            and indexes.indisunique
+            and not indexes.indisprimary
+            and pg_get_indexdef(indexes.indexrelid) ~ '\(.*\memail\M'
+    loop
+        execute format('drop index %s', old.name);
+    end loop;
+
+    -- We know only the id and perhaps the e-mail address: what an older deployment required
+    -- beside them can no longer be required.
+    for old in
+        select columns.attname
+        from pg_catalog.pg_attribute as columns
+        where columns.attrelid = 'public.profiles'::regclass
+            and columns.attnum > 0
+            and columns.attnotnull
+            and not columns.atthasdef
+            and columns.attidentity = ''
+            and columns.attname not in ('id', 'is_first_login', 'created_at')
+    loop
+        execute format('alter table public.profiles alter column %I drop not null', old.attname);
     end loop;
 
     -- Only where they differ: a type cannot be set, not even to itself, under a view.
@@ -114,20 +132,18 @@ create policy profiles_own_row on public.profiles
     using (id = (select auth.uid()))
     with check (id = (select auth.uid()));
 
--- True for the one caller whose call made the row.
+-- True for the one caller whose call made the row. A row that was made without an e-mail
+-- address, by a memory that came first, gets it here.
 create or replace function public.ensure_profile(p_user uuid, p_email text)
 returns boolean
 language sql
 security invoker
 set search_path = ''
 as $$
-    with made as (
-        insert into public.profiles (id, email)
-        values (p_user, p_email)
-        on conflict (id) do nothing
-        returning 1
-    )
-    select exists (select 1 from made);
+    insert into public.profiles as present (id, email)
+    values (p_user, p_email)
+    on conflict (id) do update set email = coalesce(present.email, excluded.email)
+    returning xmax = 0;
 $$;
 
 revoke execute on function public.ensure_profile(uuid, text) from public, anon, authenticated;

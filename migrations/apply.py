@@ -1,4 +1,4 @@
-"""Applies the migrations that a database lacks: ``python -m migrations.apply DATABASE_URL``.
+"""Applies the migrations that a database lacks: ``DATABASE_URL=... python -m migrations.apply``.
 
 The files can be applied with psql as well: each is one transaction, notes itself in
 ``voice_agent.schema_migrations``, takes a lock that a second run waits for, and changes
@@ -7,13 +7,16 @@ nothing when it is run again.
 
 from __future__ import annotations
 
-import argparse
+import os
 import sys
 from pathlib import Path
 
 import psycopg
 
 FOLDER = Path(__file__).parent
+
+_WAIT_FOR_OTHERS = "select pg_advisory_lock(hashtextextended('voice_agent.schema_migrations', 0))"
+"""The lock that each file takes as well, held here from the first look to the last file."""
 
 
 class MigrationError(Exception):
@@ -40,6 +43,7 @@ def apply(database_url: str) -> list[str]:
     """
     try:
         with psycopg.connect(database_url, autocommit=True, connect_timeout=10) as connection:
+            connection.execute(_WAIT_FOR_OTHERS)
             known = _applied(connection)
             lacking = [file for file in migration_files() if file.stem[:4] not in known]
             for file in lacking:
@@ -50,12 +54,14 @@ def apply(database_url: str) -> list[str]:
 
 
 def main() -> int:
-    """Apply the migrations, say which, and return the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m migrations.apply", description=__doc__)
-    parser.add_argument("database_url", help="postgresql://user:password@host:5432/postgres")
-    arguments = parser.parse_args()
+    """Apply the migrations to DATABASE_URL, say which, and return the exit status."""
+    # From the environment: a command line, password and all, is seen by every user.
+    database_url = os.environ.get("DATABASE_URL", "")
+    if not database_url:
+        sys.stderr.write("DATABASE_URL: set it to postgresql://user:password@host:5432/postgres\n")
+        return 2
     try:
-        applied = apply(arguments.database_url)
+        applied = apply(database_url)
     except MigrationError as error:
         sys.stderr.write(f"{error}\n")
         return 1

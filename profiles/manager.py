@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 
 from profiles.model import OnboardingDetails, Person, UserProfile
 from profiles.store import ProfileStore
 from session_context import get_current_user, get_session_identity
+from storage.lazily import Lazily
 
 
 class ProfileManager:
@@ -21,17 +21,12 @@ class ProfileManager:
     """
 
     def __init__(self, open_store: Callable[[], ProfileStore]) -> None:
-        self._open_store = open_store
-        self._lock = threading.Lock()
-        self._opened: ProfileStore | None = None
+        self._opened = Lazily(open_store)
 
     @property
     def store(self) -> ProfileStore:
         """The store, opened at the first use."""
-        with self._lock:
-            if self._opened is None:
-                self._opened = self._open_store()
-            return self._opened
+        return self._opened.get()
 
     def open(self) -> None:
         """Open the store now, so that the first call need not."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from datetime import datetime
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from config import language_tag, time_zone_name
+from storage.text import check_storable
 
 MAX_TEXT_LENGTH = 10_000
 MAX_DETAIL_LENGTH = 200
@@ -14,7 +16,6 @@ MAX_INTERESTS = 100
 
 _EMAIL = re.compile(r"[^@\s\x00-\x1f]{1,64}@[^@\s\x00-\x1f.]+(\.[^@\s\x00-\x1f.]+)+")
 _MAX_EMAIL_LENGTH = 254  # RFC 5321, section 4.5.3.1.3, less the angle brackets
-_LANGUAGE_TAG = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")  # BCP 47, the common part
 
 
 class ProfileInputError(ValueError):
@@ -118,9 +119,10 @@ def _language(name: str, value: object) -> str | None:
     if value is None:
         return None
     text = _text(name, value, MAX_DETAIL_LENGTH)
-    if not _LANGUAGE_TAG.fullmatch(text):
-        raise ProfileInputError("language must be a tag such as en, de or pt-BR")
-    return text
+    try:
+        return language_tag(text)
+    except ValueError as error:
+        raise ProfileInputError(f"language {error}") from None
 
 
 def _time_zone(name: str, value: object) -> str | None:
@@ -128,24 +130,13 @@ def _time_zone(name: str, value: object) -> str | None:
         return None
     text = _text(name, value, MAX_DETAIL_LENGTH)
     try:
-        ZoneInfo(text)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ProfileInputError("time_zone must be an IANA name such as Europe/Berlin") from None
-    return text
+        return time_zone_name(text)
+    except ValueError as error:
+        raise ProfileInputError(f"time_zone {error}") from None
 
 
 def _text(name: str, value: object, longest: int) -> str:
-    if not isinstance(value, str):
-        raise ProfileInputError(f"{name} is not text")
-    if len(value) > longest:
-        raise ProfileInputError(f"{name} is longer than {longest} characters; shorten it")
-    if "\x00" in value:
-        raise ProfileInputError(f"{name} holds a NUL character; remove it")
-    try:
-        value.encode("utf-8")
-    except UnicodeEncodeError:
-        raise ProfileInputError(f"{name} is not valid Unicode text") from None
-    return value
+    return check_storable(value, name, longest, ProfileInputError)
 
 
 _CHECKS = {

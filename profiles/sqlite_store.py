@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 import time
 from datetime import datetime, timezone
 from typing import Any
@@ -17,7 +16,7 @@ from profiles.model import (
     email_of,
 )
 from profiles.store import ProfileStore
-from storage.person_file import PersonFiles
+from storage.person_file import PersonFiles, ensure_profile_row
 
 _COLUMNS = {
     "profile": "email, is_first_login, created_at",
@@ -39,7 +38,7 @@ class SqliteProfileStore(ProfileStore):
     def ensure_profile_exists(self, user: str, original_identity: str | None = None) -> bool:
         """Make the row in one statement."""
         with self._people.writing(user) as file:
-            return _ensure(file, email_of(original_identity))
+            return ensure_profile_row(file, email=email_of(original_identity))
 
     def get_person(self, user: str) -> Person:
         """Read the three rows."""
@@ -57,6 +56,7 @@ class SqliteProfileStore(ProfileStore):
     def complete_first_login(self, user: str) -> None:
         """Note that a first conversation has taken place."""
         with self._people.writing(user) as file:
+            ensure_profile_row(file, email=None)
             file.execute("UPDATE profile SET is_first_login = 0")
 
     def update_user_profile(self, user: str, changes: dict[str, object]) -> UserProfile:
@@ -82,7 +82,7 @@ class SqliteProfileStore(ProfileStore):
 
     def _update(self, user: str, table: str, changes: dict[str, object]) -> None:
         with self._people.writing(user) as file:
-            _ensure(file, None)
+            ensure_profile_row(file, email=None)
             file.execute(
                 f"INSERT OR IGNORE INTO {table} (one, updated_at) VALUES (1, ?)",  # noqa: S608 - constants
                 (_now(),),
@@ -93,13 +93,6 @@ class SqliteProfileStore(ProfileStore):
     def _delete(self, user: str, table: str) -> bool:
         with self._people.writing(user) as file:
             return file.execute(f"DELETE FROM {table}").rowcount > 0  # noqa: S608 - constants
-
-
-def _ensure(file: sqlite3.Connection, email: str | None) -> bool:
-    made = file.execute(
-        "INSERT OR IGNORE INTO profile (one, email, created_at) VALUES (1, ?, ?)", (email, _now())
-    )
-    return made.rowcount > 0
 
 
 def _profile(user: str, row: tuple[Any, ...]) -> Profile:

@@ -20,10 +20,12 @@ class ProfileStore(ABC):
 
         Args:
             user: the person's uuid.
-            original_identity: kept as ``email`` where it is an e-mail address.
+            original_identity: kept as ``email`` where it is an e-mail address and the row
+                has none yet.
 
         Returns:
-            ``created``: True for exactly one of all callers, however many come at once.
+            ``created``: True for exactly one of all callers, however many come at once; for
+            none where a memory or a detail was stored first.
         """
 
     @abstractmethod
@@ -32,7 +34,7 @@ class ProfileStore(ABC):
 
     @abstractmethod
     def complete_first_login(self, user: str) -> None:
-        """Note that a first conversation has taken place; no row is a no-op."""
+        """Note that a first conversation has taken place; makes the row when it is missing."""
 
     @abstractmethod
     def update_user_profile(self, user: str, changes: dict[str, object]) -> UserProfile:

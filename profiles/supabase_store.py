@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from profiles.model import (
     OnboardingDetails,
@@ -13,7 +14,9 @@ from profiles.model import (
     email_of,
 )
 from profiles.store import ProfileStore
-from storage.supabase_clients import SupabaseClients, execute, read_time
+from storage.supabase_clients import SupabaseClients, execute, read_time, rows
+
+T = TypeVar("T")
 
 _COLUMNS = (
     "email, is_first_login, created_at, "
@@ -34,32 +37,22 @@ class SupabaseProfileStore(ProfileStore):
 
     def ensure_profile_exists(self, user: str, original_identity: str | None = None) -> bool:
         """Make the row in one call of ``ensure_profile``."""
-        return bool(self._call("ensure_profile", user, p_email=email_of(original_identity)))
+        return self._call("ensure_profile", user, _is_true, p_email=email_of(original_identity))
 
     def get_person(self, user: str) -> Person:
         """Read the three rows in one request; PostgREST joins them by their foreign keys."""
         query = self._clients.client_for(user).table("profiles").select(_COLUMNS).eq("id", user)
-        rows: list[dict[str, Any]] = execute(query.limit(1).retry(False))
-        if not rows:
-            return Person()
-        row = rows[0]
-        return Person(
-            profile=Profile(
-                user, row["email"], row["is_first_login"], read_time(row["created_at"])
-            ),
-            about=UserProfile(**(row["user_profiles"] or {})),
-            details=_details(row["onboarding_details"]),
-        )
+        return execute(query.limit(1).retry(False), lambda data: _person(user, rows(data)))
 
     def complete_first_login(self, user: str) -> None:
         """Note that a first conversation has taken place."""
         table = self._clients.client_for(user).table("profiles")
-        execute(table.update({"is_first_login": False}).eq("id", user))
+        execute(table.upsert({"id": user, "is_first_login": False}), rows)
 
     def update_user_profile(self, user: str, changes: dict[str, object]) -> UserProfile:
         """Change the named fields in one call of ``update_user_profile``."""
-        row = self._call("update_user_profile", user, p_changes=checked_changes(changes))[0]
-        return UserProfile(row["profile_text"], row["language"], row["time_zone"])
+        checked = checked_changes(changes)
+        return self._call("update_user_profile", user, _about, p_changes=checked)
 
     def forget_user_profile(self, user: str) -> bool:
         """Delete the row."""
@@ -67,23 +60,47 @@ class SupabaseProfileStore(ProfileStore):
 
     def update_onboarding_details(self, user: str, changes: dict[str, object]) -> OnboardingDetails:
         """Change the named fields in one call of ``update_onboarding_details``."""
-        rows = self._call("update_onboarding_details", user, p_changes=checked_changes(changes))
-        return _details(rows[0])
+        checked = checked_changes(changes)
+        return self._call("update_onboarding_details", user, _details, p_changes=checked)
 
     def forget_onboarding_details(self, user: str) -> bool:
         """Delete the row."""
         return self._delete("onboarding_details", user)
 
-    def _call(self, function: str, user: str, **arguments: object) -> Any:
+    def _call(self, function: str, user: str, read: Callable[[Any], T], **arguments: object) -> T:
         client = self._clients.client_for(user)
-        return execute(client.rpc(function, {"p_user": user, **arguments}))
+        return execute(client.rpc(function, {"p_user": user, **arguments}), read)
 
     def _delete(self, table: str, user: str) -> bool:
         query = self._clients.client_for(user).table(table).delete().eq("user_id", user)
-        return bool(execute(query))
+        return bool(execute(query, rows))
 
 
-def _details(row: dict[str, Any] | None) -> OnboardingDetails:
-    if row is None:
-        return OnboardingDetails()
-    return OnboardingDetails(row["first_name"], row["occupation"], tuple(row["interests"]))
+def _is_true(data: Any) -> bool:
+    if not isinstance(data, bool):
+        raise TypeError("not a truth value")
+    return data
+
+
+def _person(user: str, found: list[dict[str, Any]]) -> Person:
+    if not found:
+        return Person()
+    row = found[0]
+    created_at = read_time(row["created_at"])
+    return Person(
+        profile=Profile(user, row["email"], row["is_first_login"], created_at),
+        about=_about([row["user_profiles"] or {}]),
+        details=_details([row["onboarding_details"] or {}]),
+    )
+
+
+def _about(data: Any) -> UserProfile:
+    row = rows(data)[0]
+    text = row.get("profile_text") or ""
+    return UserProfile(text, row.get("language"), row.get("time_zone"))
+
+
+def _details(data: Any) -> OnboardingDetails:
+    row = rows(data)[0]
+    interests = tuple(row.get("interests") or ())
+    return OnboardingDetails(row.get("first_name"), row.get("occupation"), interests)

@@ -1,6 +1,6 @@
 """Where data lies: a SQLite file for each person, or Supabase; and threads to reach it from."""
 
-from storage.backend import Storage, default_storage, open_storage, settle_backend
+from storage.backend import Storage, decide_backend, default_storage, open_storage
 from storage.errors import (
     MigrationsMissingError,
     StorageError,
@@ -19,7 +19,7 @@ __all__ = [
     "StorageRejectedError",
     "StorageUnavailableError",
     "StoreThreads",
+    "decide_backend",
     "default_storage",
     "open_storage",
-    "settle_backend",
 ]

@@ -8,7 +8,7 @@ import threading
 from dataclasses import dataclass
 
 from config import Settings, StoreSettings
-from storage.errors import StorageError, StorageRefusedError
+from storage.errors import StorageError, StorageRejectedError
 from storage.person_file import PersonFiles
 from storage.supabase_clients import SupabaseClients, execute
 
@@ -36,28 +36,29 @@ def open_storage(settings: StoreSettings) -> Storage:
     """Open the back end that the settings name.
 
     Supabase where SUPABASE_URL is set, else SQLite. Where only the anon key is given and
-    the database refuses it, SQLite takes over with a warning.
+    the database does not take it, SQLite takes over with a warning.
 
     """
     url, key = settings.supabase_url, settings.supabase_key
     if url is None or key is None:
         return Storage(supabase=None, people=PersonFiles(settings.data_dir))
     supabase = SupabaseClients(url, key, timeout_s=settings.request_timeout_s)
-    if settings.supabase_service_key is None and not _accepts_writes(supabase):
+    if settings.supabase_service_key is None and (problem := _why_not_writable(supabase)):
         logger.warning(
-            "the database refused SUPABASE_ANON_KEY; memories are kept in DATA_DIR on this "
-            "host until SUPABASE_SERVICE_ROLE_KEY is set"
+            "SUPABASE_ANON_KEY does not do; memories are kept in DATA_DIR on this host until "
+            "SUPABASE_SERVICE_ROLE_KEY is set",
+            extra={"reason": problem},
         )
         supabase.close()
         return Storage(supabase=None, people=PersonFiles(settings.data_dir))
     return Storage(supabase=supabase, people=None)
 
 
-def settle_backend(settings: StoreSettings) -> None:
+def decide_backend(settings: StoreSettings) -> None:
     """Decide for the processes that this one will start.
 
-    Where Supabase refuses the only key there is, they are told to use SQLite, so that it is
-    asked, and the warning given, once and not in each of them.
+    Where Supabase does not take the only key there is, their environment tells them to use
+    SQLite: it is asked, and the warning given, once and not in each of them.
     """
     if settings.supabase_url is None or settings.supabase_service_key is not None:
         return
@@ -84,14 +85,14 @@ def default_storage() -> Storage:
         return _default
 
 
-def _accepts_writes(supabase: SupabaseClients) -> bool:
+def _why_not_writable(supabase: SupabaseClients) -> str | None:
     # The function that writes memories refuses empty arguments, after the database has
     # checked whether the key may call it: a question without an effect.
     call = supabase.client_for(_NOBODY).rpc("remember", {"p_user": None, "p_memories": []})
     try:
-        execute(call)
-    except StorageRefusedError:
-        return False
-    except StorageError:
-        return True
-    return True
+        execute(call, lambda _: None)
+    except StorageRejectedError:
+        return None
+    except StorageError as error:
+        return str(error)
+    return None

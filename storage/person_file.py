@@ -120,8 +120,11 @@ class PersonFiles:
         return dropped
 
     def _open(self, user_uuid: str) -> sqlite3.Connection:
-        for folder in (self._folder.parent, self._folder):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        data_dir = self._folder.parent
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not any(data_dir.iterdir()):  # made by hand, for us; never a folder of others
+            data_dir.chmod(0o700)
+        self._folder.mkdir(mode=0o700, exist_ok=True)
         path = self._folder / f"{user_uuid}.db"
         # SQLite gives -wal and -shm the mode of the main file, so the file is made first.
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
@@ -137,6 +140,21 @@ class PersonFiles:
             connection.close()
             raise
         return connection
+
+
+def ensure_profile_row(file: sqlite3.Connection, *, email: str | None) -> bool:
+    """Make the profile's row where there is none, and give it an e-mail address it lacks.
+
+    Returns:
+        Whether this call made it.
+    """
+    now = time.time_ns() // 1000
+    made = file.execute(
+        "INSERT OR IGNORE INTO profile (one, email, created_at) VALUES (1, ?, ?)", (email, now)
+    )
+    if email is not None:
+        file.execute("UPDATE profile SET email = ? WHERE email IS NULL", (email,))
+    return made.rowcount > 0
 
 
 def _canonical(user_uuid: str) -> str:
@@ -155,8 +173,8 @@ def _use_wal(connection: sqlite3.Connection) -> None:
     while True:
         try:
             connection.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError:
-            if time.monotonic() > deadline:
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
                 raise
             time.sleep(0.005)
         else:

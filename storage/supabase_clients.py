@@ -7,8 +7,9 @@ handshake. HTTP/1.1, because HTTP/2 streams fail under load behind hosted proxie
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import httpx
 from postgrest.exceptions import APIError
@@ -23,10 +24,12 @@ from storage.errors import (
     StorageUnavailableError,
 )
 
-_REFUSED = frozenset({"42501", "PGRST300", "PGRST301", "PGRST302", "401", "403"})
 _NOT_MIGRATED = frozenset({"PGRST202", "PGRST205", "42P01", "42883", "404"})
 _ROW_BROKEN = ("22", "23", "PGRST102")
 """SQLSTATE classes 22 (data) and 23 (integrity): https://www.postgresql.org/docs/current/errcodes-appendix.html"""
+
+
+T = TypeVar("T")
 
 
 class Query(Protocol):
@@ -47,7 +50,9 @@ class SupabaseClients:
 
     def __init__(self, url: str, key: str, *, timeout_s: float) -> None:
         self._http = httpx.Client(
-            transport=DeadlineTransport(total_s=timeout_s), follow_redirects=False
+            transport=DeadlineTransport(total_s=timeout_s),
+            follow_redirects=False,
+            event_hooks={"response": [_raise_if_refused]},
         )
         options = ClientOptions(
             httpx_client=self._http, auto_refresh_token=False, persist_session=False
@@ -68,25 +73,39 @@ class SupabaseClients:
         self._http.close()
 
 
-def execute(query: Query) -> Any:
-    """Send a query and return its data.
+def execute(query: Query, read: Callable[[Any], T]) -> T:
+    """Send a query and return what ``read`` makes of its data.
 
     Raises:
-        StorageUnavailableError: no answer in time, or the database cannot work now.
+        StorageUnavailableError: no answer in time, an answer that is not the database's, or
+            the database cannot work now.
         StorageRefusedError: the key may not do this.
         MigrationsMissingError: a table or function of ours is not there.
         StorageRejectedError: the row breaks a rule for good.
     """
     try:
-        return query.execute().data
+        return read(query.execute().data)
     except APIError as error:
         raise _in_our_words(error) from error
     except httpx.HTTPError as error:
         raise StorageUnavailableError(
             f"Supabase did not answer ({type(error).__name__}); check SUPABASE_URL and its state"
         ) from error
-    except ValueError as error:
-        raise StorageUnavailableError("Supabase answered something that is not JSON") from error
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+        raise StorageUnavailableError(
+            "SUPABASE_URL answers, but not as a Supabase project does; check it"
+        ) from error
+
+
+def rows(data: Any) -> list[dict[str, Any]]:
+    """Read an answer that is a list of rows.
+
+    Raises:
+        TypeError: it is something else.
+    """
+    if not isinstance(data, list) or not all(isinstance(row, dict) for row in data):
+        raise TypeError("not a list of rows")
+    return data
 
 
 def read_time(text: str) -> datetime:
@@ -97,12 +116,17 @@ def read_time(text: str) -> datetime:
     return datetime.fromisoformat(f"{head}.{fraction}{zone}")
 
 
+def _raise_if_refused(response: httpx.Response) -> None:
+    # The gateway's refusals of a key carry no code of the database's.
+    if response.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
+        raise StorageRefusedError(
+            f"the database refused the key ({response.status_code}); "
+            "set SUPABASE_SERVICE_ROLE_KEY to a key that may write"
+        )
+
+
 def _in_our_words(error: APIError) -> StorageError:
     code = str(error.code or "")
-    if code in _REFUSED:
-        return StorageRefusedError(
-            f"the database refused the key ({code}); set SUPABASE_SERVICE_ROLE_KEY"
-        )
     if code in _NOT_MIGRATED:
         return MigrationsMissingError(
             f"the database lacks our tables or functions ({code}); "

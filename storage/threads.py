@@ -48,7 +48,8 @@ class StoreThreads:
     async def run(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run ``call`` in a thread, with a copy of the caller's context, and await it.
 
-        Cancelling the await does not stop the thread: a write that has begun is finished.
+        Cancelling the await does not stop a call that has begun; one that still waits for
+        a thread then never begins.
 
         Raises:
             RuntimeError: the threads are closed.
@@ -93,10 +94,12 @@ class StoreThreads:
 
     def _work(self) -> None:
         while (work := self._calls.get()) is not None:
-            try:
-                result, error = work.run(), None
-            except Exception as raised:  # noqa: BLE001 - handed to whoever awaits the call
-                result, error = None, raised
+            result, error = None, None
+            if not work.future.cancelled():  # nobody waits for it: it must not happen later
+                try:
+                    result = work.run()
+                except Exception as raised:  # noqa: BLE001 - handed to whoever awaits the call
+                    error = raised
             with self._lock:
                 self._unfinished -= 1
             _deliver(work, result, error)

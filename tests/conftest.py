@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from config import variables
 from tests import leaks
 
 settings.register_profile(
@@ -19,15 +20,14 @@ settings.load_profile("project")
 
 pytest_plugins = ["tests.services"]
 
-_SERVER_PROGRAMS = ("_BIN", "_BIN_DIR")
-_OURS = ("LIVEKIT", "SUPABASE", "OPENAI", "DEEPGRAM", "DATABASE", "REDIS", "DATA_DIR", "MEMORY")
+_OURS = {*variables(), "DATABASE_URL", "REDIS_URL", "OPENAI_BASE_URL", "LIVEKIT_DEV_MODE"}
 
 
 @pytest.fixture(autouse=True, scope="session")
 def _no_settings_of_the_developer() -> Iterator[None]:
     saved = dict(os.environ)
     for name in list(os.environ):
-        if name.startswith(_OURS) and not name.endswith(_SERVER_PROGRAMS):
+        if name in _OURS:
             del os.environ[name]
     os.environ["ENV_FILE"] = os.devnull
     yield

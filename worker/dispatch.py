@@ -10,47 +10,31 @@ import json
 import logging
 from dataclasses import dataclass
 from typing import Annotated, Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, StringConstraints, TypeAdapter, ValidationError
+from pydantic import StringConstraints, TypeAdapter, ValidationError
+
+from config import Language, TimeZone
 
 logger = logging.getLogger("worker.dispatch")
 
 MOST_CHARACTERS = 16_384
 
 
-def _time_zone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, OSError):
-        raise ValueError("not an IANA time zone") from None
-    return name
+def _bounded(longest: int) -> TypeAdapter[str]:
+    kind = StringConstraints(min_length=1, max_length=longest, pattern=r"^[^\x00]*$")
+    return TypeAdapter(Annotated[str, kind])
 
-
-_Text = Annotated[
-    str,
-    StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\x00]*$"),
-]
-_Line = Annotated[
-    str,
-    StringConstraints(strip_whitespace=True, min_length=1, max_length=1000, pattern=r"^[^\x00]*$"),
-]
-_Identity = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
-_Language = Annotated[
-    str, StringConstraints(pattern=r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$", max_length=35)
-]
-_TimeZone = Annotated[str, AfterValidator(_time_zone)]
 
 _FIELDS: dict[str, tuple[tuple[str, ...], TypeAdapter[str]]] = {
-    "session_id": (("sessionId", "session_id"), TypeAdapter(_Text)),
+    "session_id": (("sessionId", "session_id"), _bounded(200)),
     "identity": (
         ("identity", "participantIdentity", "participant_identity"),
-        TypeAdapter(_Identity),
+        _bounded(1000),
     ),
-    "voice_id": (("voiceId", "voice_id"), TypeAdapter(_Text)),
-    "opening_line": (("openingLine", "opening_line"), TypeAdapter(_Line)),
-    "language": (("language",), TypeAdapter(_Language)),
-    "time_zone": (("timeZone", "time_zone"), TypeAdapter(_TimeZone)),
+    "voice_id": (("voiceId", "voice_id"), _bounded(200)),
+    "opening_line": (("openingLine", "opening_line"), _bounded(1000)),
+    "language": (("language",), TypeAdapter(Language)),
+    "time_zone": (("timeZone", "time_zone"), TypeAdapter(TimeZone)),
 }
 
 
@@ -89,7 +73,7 @@ class DispatchMetadata:
                 continue
             try:
                 usable[name] = kind.validate_python(value, strict=True)
-            except (ValidationError, ValueError):
+            except ValidationError:
                 logger.warning(
                     "a field of the dispatch metadata is unusable", extra={"field": name}
                 )
@@ -104,7 +88,7 @@ def _json_object(text: str) -> dict[str, Any]:
         return {}
     try:
         given = json.loads(text)
-    except (json.JSONDecodeError, RecursionError):
+    except (ValueError, RecursionError):
         logger.warning("the dispatch metadata is not JSON and is not read")
         return {}
     if not isinstance(given, dict):

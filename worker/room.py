@@ -7,7 +7,7 @@ import logging
 
 import aiohttp
 from livekit import api
-from livekit.agents import CloseReason, JobContext
+from livekit.agents import JobContext
 
 logger = logging.getLogger("worker.room")
 
@@ -19,7 +19,8 @@ class RoomEnd:
 
     LiveKit dispatches an agent when a room is created. A room that lived on without its
     agent would greet a returning person with silence, so it is deleted; and where the person
-    is back already, another agent is dispatched to them.
+    is back already, another agent is dispatched to them. A job that was shut down leaves the
+    room alone, as its person is still in it.
 
     Args:
         ctx: the job.
@@ -30,27 +31,32 @@ class RoomEnd:
         self._ctx = ctx
         self._room = ctx.job.room.name
         self._user_identity = user_identity
-        self._reason: CloseReason | None = None
+        self._person_left = False
+        self._session_failed = False
 
-    def note_close(self, reason: CloseReason) -> None:
-        """Note why the session closed; the room of a job that was shut down is left alone."""
-        if reason in (CloseReason.PARTICIPANT_DISCONNECTED, CloseReason.ERROR):
-            self._reason = reason
+    def person_left(self) -> None:
+        """Note that the conversation ends because its person has gone."""
+        self._person_left = True
 
-    async def settle(self) -> None:
+    def session_failed(self) -> None:
+        """Note that the conversation ends because it cannot go on."""
+        self._session_failed = True
+
+    async def leave(self) -> None:
         """Delete the room, or send an agent to it; within two seconds."""
-        if self._reason is None or self._ctx.is_fake_job():
+        if not (self._person_left or self._session_failed) or self._ctx.is_fake_job():
             return
         try:
             await asyncio.wait_for(self._delete_or_dispatch(), _DEADLINE_S)
         except (asyncio.TimeoutError, api.TwirpError, aiohttp.ClientError) as error:
             if isinstance(error, api.TwirpError) and error.code == api.TwirpErrorCode.NOT_FOUND:
                 return
-            logger.warning("the room was not settled", extra={"error": type(error).__name__})
+            logger.warning("the room was not left in order", extra={"error": type(error).__name__})
 
     async def _delete_or_dispatch(self) -> None:
-        left = self._reason is CloseReason.PARTICIPANT_DISCONNECTED
-        if left and await self._user_is_back():
+        if not await self._is_still_the_same():
+            return
+        if self._person_left and await self._user_is_back():
             job = self._ctx.job
             await self._ctx.api.agent_dispatch.create_dispatch(
                 api.CreateAgentDispatchRequest(
@@ -59,6 +65,11 @@ class RoomEnd:
             )
         else:
             await self._ctx.api.room.delete_room(api.DeleteRoomRequest(room=self._room))
+
+    async def _is_still_the_same(self) -> bool:
+        """A room made anew under the same name has an agent of its own."""
+        there = await self._ctx.api.room.list_rooms(api.ListRoomsRequest(names=[self._room]))
+        return any(room.sid == self._ctx.job.room.sid for room in there.rooms)
 
     async def _user_is_back(self) -> bool:
         there = await self._ctx.api.room.list_participants(

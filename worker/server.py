@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import math
 import os
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from livekit.agents import AgentServer, JobProcess, JobRequest
 
@@ -60,14 +62,15 @@ class Worker(AgentServer):
         try:
             settings = Settings.from_environment()
             self._apply(settings, devmode=devmode)
+            problem = await asyncio.to_thread(self._preflight, settings, devmode)
         except ConfigError as error:
             raise SystemExit(str(error)) from None
-        if problem := await asyncio.to_thread(self._preflight, settings, devmode):
-            raise SystemExit(problem)
-        if not unregistered and (problem := self._unreachable(settings)):
+        problem = problem or (None if unregistered else self._unreachable())
+        if problem is not None:
             raise SystemExit(problem)
         try:
-            await super().run(devmode=devmode, unregistered=unregistered)
+            with self._metrics(settings.worker.prometheus_port):
+                await super().run(devmode=devmode, unregistered=unregistered)
         except RuntimeError as error:
             if self._closed:
                 raise
@@ -108,8 +111,17 @@ class Worker(AgentServer):
         if mine.log_personal_data is None:
             os.environ["LOG_PERSONAL_DATA"] = "true" if devmode else "false"
 
-    def _unreachable(self, settings: Settings) -> str | None:
-        del settings
+    @contextmanager
+    def _metrics(self, port: int | None) -> Iterator[None]:
+        """Serve the counters of the job processes, which they leave in files of a folder."""
+        if port is None:
+            yield
+            return
+        with tempfile.TemporaryDirectory(prefix="voice-agent-metrics-") as folder:
+            self._prometheus_port, self._prometheus_multiproc_dir = port, folder
+            yield
+
+    def _unreachable(self) -> str | None:
         for name, value in (
             ("LIVEKIT_URL", self._ws_url),
             ("LIVEKIT_API_KEY", self._api_key),

@@ -50,7 +50,8 @@ def _run(arguments: argparse.Namespace) -> int:
     try:
         with Stack({Service.LIVEKIT}, log_dir=arguments.log_dir) as stack:
             livekit = stack.livekit.info
-            worker = Worker(livekit, {"IDLE_PROCESSES": "1"}, log_dir=arguments.log_dir)
+            settings = {"IDLE_PROCESSES": "1", "LIVEKIT_AGENT_NAME": ""}
+            worker = Worker(livekit, settings, log_dir=arguments.log_dir)
             with worker:
                 print(_how_to_reach(livekit, arguments.log_dir), flush=True)
                 _watch(stack, worker)

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memory import Category, Memory, MemoryStore, NewMemory, open_memory_store
+from memory.query import search_words
 from storage import Storage, StorageRejectedError
 
 FACT, GOAL = Category.FACT, Category.GOAL
@@ -150,6 +151,15 @@ def test_a_search_finds_words_by_their_stem_in_any_case_also_in_the_key(store, u
     assert store.search(user, [], 10) == []
 
 
+@pytest.mark.parametrize(
+    "text", ["Meine Stra\u00dfe", "na\u00efve caf\u00e9", "\u0435\u0434\u0430"]
+)
+def test_words_with_other_letters_are_found_as_they_are_written(store, user, text):
+    put(store, user, new(text))
+    for word in search_words(text):
+        assert values(store.search(user, [word], 10)) == [text]
+
+
 def test_a_search_is_bounded_and_finds_what_fits_better_first(store, user):
     put(store, user, new("a cat and a dog", "k1"), new("a cat, a cat and a dog", "k2"))
     put(store, user, *(new(f"my dog number {n}", f"d{n}") for n in range(8)))
@@ -172,6 +182,12 @@ def test_what_is_forgotten_is_gone_with_its_history(store, user):
     assert store.retrieve(user, FACT, "color") is None
     assert store.history(user, FACT, "color") == []
     assert store.search(user, ["red", "blue", "color"], 10) == []
+    assert values(store.list_memories(user, None, 10)) == ["keep me"]
+
+
+def test_without_a_category_a_key_is_forgotten_in_every_one(store, user):
+    put(store, user, new("a fact"), new("a goal", category=GOAL), new("keep me", "other"))
+    assert store.forget(user, None, "color") == 2
     assert values(store.list_memories(user, None, 10)) == ["keep me"]
 
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from memory import Category, NewMemory, open_memory_store
 from profiles import (
     OnboardingDetails,
     ProfileInputError,
@@ -85,9 +86,21 @@ def test_a_person_is_new_until_a_conversation_has_taken_place(store, user):
     assert store.get_person(user).profile.is_first_login is False
 
 
-def test_completing_the_first_login_of_nobody_is_a_no_op(store, user):
+def test_a_conversation_that_is_noted_before_the_profile_exists_is_not_lost(store, user):
     store.complete_first_login(user)
-    assert store.get_person(user).profile is None
+    assert store.ensure_profile_exists(user, "alice@example.com") is False
+    profile = store.get_person(user).profile
+    assert (profile.email, profile.is_first_login) == ("alice@example.com", False)
+
+
+def test_a_memory_that_comes_first_makes_the_profile_and_a_join_gives_it_its_email(
+    storage, store, user
+):
+    memory = NewMemory(Category.FACT, "k", "v")
+    open_memory_store(storage).store(user, [memory])
+    assert store.get_person(user).profile.is_first_login is True
+    assert store.ensure_profile_exists(user, "alice@example.com") is False
+    assert store.get_person(user).profile.email == "alice@example.com"
 
 
 def test_of_an_unknown_person_nothing_is_known(store, user):

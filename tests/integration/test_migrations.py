@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -24,12 +26,13 @@ OLDER_DEPLOYMENT = """
     create table public.profiles (
         id uuid not null references auth.users (id) on delete cascade,
         email varchar(255) not null,
-        full_name text,
+        full_name text not null,
         is_first_login boolean default false,
         created_at timestamp default (now() at time zone 'utc'),
         constraint profiles_pkey primary key (id),
         constraint profiles_email_key unique (email)
     );
+    create unique index profiles_email_idx on public.profiles (lower(email));
     create policy "anybody reads" on public.profiles for select to anon using (true);
     insert into auth.users (id) values ('edabafbb-61ad-51d6-9fd8-e976c892a731');
     insert into public.profiles (id, email, full_name, is_first_login, created_at)
@@ -126,9 +129,24 @@ def test_the_files_by_hand_and_the_command_give_the_same(database, postgres):
     postgres.drop_database(other)
 
 
-def test_four_runs_at_once_are_safe(database, postgres):
+def test_psql_applies_the_files_as_well(database, postgres):
+    psql = shutil.which("psql") or shutil.which("psql", path=str(postgres._bin_dir))
+    if psql is None:
+        pytest.skip("psql is not on this machine; install a Postgres client")
+    for _ in range(2):
+        for file in migration_files():
+            command = [psql, database.url, "-q", "-v", "ON_ERROR_STOP=1", "-f", str(file)]
+            subprocess.run(command, check=True, capture_output=True)
+    other = postgres.create_supabase_database()
+    apply(other.url)
+    assert catalog(database) == catalog(other)
+    postgres.drop_database(other)
+
+
+def test_four_runs_at_once_are_safe_and_each_file_is_applied_by_one(database, postgres):
     with ThreadPoolExecutor(4) as executor:
-        list(executor.map(apply, [database.url] * 4))
+        applied = list(executor.map(apply, [database.url] * 4))
+    assert sorted(applied) == [[], [], [], ALL]
     other = postgres.create_supabase_database()
     apply(other.url)
     assert catalog(database) == catalog(other)
@@ -237,8 +255,11 @@ def test_a_file_that_fails_is_named_and_leaves_nothing_behind(database):
 
 def test_the_command_says_what_it_applied(database):
     def run() -> str:
-        command = [sys.executable, "-m", "migrations.apply", database.url]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        command = [sys.executable, "-m", "migrations.apply"]
+        environ = {**os.environ, "DATABASE_URL": database.url}
+        return subprocess.run(
+            command, env=environ, capture_output=True, text=True, check=True
+        ).stdout
 
     assert run() == "".join(f"applied {name}\n" for name in ALL)
     assert run() == f"nothing to apply: {len(ALL)} migrations are there\n"

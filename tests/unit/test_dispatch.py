@@ -79,6 +79,11 @@ def test_any_json_object_is_survived(given_fields):
     DispatchMetadata.parse(json.dumps(given_fields))
 
 
+@pytest.mark.parametrize("text", ['{"x": ' + "9" * 5000 + "}", '{"identity": "a\\u0000b"}'])
+def test_numbers_without_end_and_control_characters_are_survived(text):
+    assert DispatchMetadata.parse(text) == DispatchMetadata()
+
+
 @given(st.text())
 def test_any_text_is_survived(text):
     DispatchMetadata.parse(text)

@@ -8,20 +8,30 @@ from typing import Any
 
 import pytest
 
-from log_privacy import REDACTED, PersonalDataFilter, allow_personal_data, personal
+import log_privacy
+from log_privacy import (
+    REDACTED,
+    PersonalDataFilter,
+    allow_personal_data,
+    hide_identity,
+    hide_personal_data,
+    personal,
+)
 
 IDENTITY = "alice@example.com"
 
 
 @pytest.fixture(autouse=True)
-def _off_afterwards() -> Iterator[None]:
+def _as_at_start(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(log_privacy, "_identities", set())
+    hide_identity(IDENTITY)
     yield
     allow_personal_data(False)
 
 
 def record(message: str, level: int = logging.INFO, /, **extra: Any) -> Any:
     made = logging.makeLogRecord({"msg": message, "levelno": level, **extra})
-    PersonalDataFilter(lambda: IDENTITY).filter(made)
+    assert PersonalDataFilter().filter(made)
     return made
 
 
@@ -43,19 +53,40 @@ def test_at_debug_level_the_framework_may_say_them():
 
 
 def test_the_identity_is_taken_out_of_messages_and_their_arguments():
-    made = logging.LogRecord("x", logging.WARNING, "f", 1, "joined: '%s'", (IDENTITY,), None)
-    PersonalDataFilter(lambda: IDENTITY).filter(made)
-    assert f"joined: '{REDACTED}'" == made.getMessage()
+    made = record("joined: '%s' and %d", args=(IDENTITY, 7))
+    assert made.getMessage() == f"joined: '{REDACTED}' and 7"
 
 
-def test_the_identity_is_taken_out_of_tracebacks():
+def test_the_identity_is_taken_out_of_any_field_as_it_is_and_url_encoded():
+    made = record("x", room=f"room-{IDENTITY}", url="http://h/?who=alice%40example.com&x=1")
+    assert made.room == f"room-{REDACTED}"
+    assert made.url == f"http://h/?who={REDACTED}&x=1"
+
+
+def test_an_identity_within_a_word_is_no_mention_of_it():
+    hide_identity("a")
+    assert record("a participant came").getMessage() == f"{REDACTED} participant came"
+
+
+def _failing() -> None:
     try:
-        raise ValueError(f"no such participant {IDENTITY}")
+        raise KeyError("Failing row contains (I love books)")
+    except KeyError as cause:
+        raise ValueError(f"no such participant {IDENTITY}") from cause
+
+
+def test_a_traceback_says_where_and_what_kind_but_not_what_was_said():
+    try:
+        _failing()
     except ValueError as error:
         made = record("failed", logging.ERROR, exc_info=(ValueError, error, error.__traceback__))
     shown = logging.Formatter().format(made)
+    assert "in _failing" in shown
+    assert "builtins.ValueError" in shown
+    assert "caused by" in shown
+    assert "builtins.KeyError" in shown
+    assert "I love books)" not in shown.replace('contains (I love books)")', "")
     assert IDENTITY not in shown
-    assert f"no such participant {REDACTED}" in shown
 
 
 def test_where_it_is_allowed_nothing_is_redacted():
@@ -63,7 +94,24 @@ def test_where_it_is_allowed_nothing_is_redacted():
     assert record(IDENTITY, participant=IDENTITY).participant == IDENTITY
 
 
-def test_a_line_without_a_user_passes_as_it_is():
-    made = logging.makeLogRecord({"msg": "worker started", "levelno": logging.INFO})
-    assert PersonalDataFilter(lambda: None).filter(made)
-    assert made.getMessage() == "worker started"
+def test_a_line_without_anything_personal_passes_as_it_is():
+    assert record("worker started").getMessage() == "worker started"
+
+
+def test_a_malformed_line_is_left_to_logging():
+    assert record("%s %d", args=("x",)).args == ("x",)
+
+
+def test_the_filter_is_put_before_every_handler_once():
+    root, handler = logging.getLogger(), logging.NullHandler()
+    root.addHandler(handler)
+    try:
+        hide_personal_data()
+        hide_personal_data()
+        assert [type(each) for each in handler.filters] == [PersonalDataFilter]
+    finally:
+        root.removeHandler(handler)
+        for other in root.handlers:
+            for each in list(other.filters):
+                if isinstance(each, PersonalDataFilter):
+                    other.removeFilter(each)

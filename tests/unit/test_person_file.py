@@ -34,6 +34,19 @@ def test_folder_and_files_are_private(people: PersonFiles, data_dir: Path):
     assert set(modes.values()) == {0o600}
 
 
+def test_an_empty_folder_made_by_hand_becomes_private_and_one_of_others_stays(data_dir: Path):
+    for name, entry, expected in (("ours", None, 0o700), ("shared", "file", 0o755)):
+        folder = data_dir / name
+        folder.mkdir(parents=True, mode=0o755)
+        if entry:
+            (folder / entry).touch()
+        people = PersonFiles(folder)
+        with people.reading(ALICE):
+            assert stat.S_IMODE(folder.stat().st_mode) == expected
+            assert stat.S_IMODE((folder / "people").stat().st_mode) == 0o700
+        people.close()
+
+
 @pytest.mark.parametrize("user", ["", "alice", "../../etc/passwd", f"{ALICE}/x", None, 7])
 def test_only_a_uuid_names_a_file(people: PersonFiles, data_dir: Path, user):
     with pytest.raises(StorageRejectedError, match="not a uuid"), people.reading(user):

@@ -73,6 +73,18 @@ async def test_after_a_change_the_same_turn_is_searched_again(threads):
     await recall.aclose()
 
 
+async def test_a_change_never_costs_the_reply_that_is_waiting_for_its_memories(threads):
+    source = ScriptedMemory([memory("blue")])
+    source.gate.clear()
+    recall = Recall(source, threads, deadline_s=10, limit=3)  # type: ignore[arg-type]
+    waiting = asyncio.create_task(recall.find("which color?"))
+    await asyncio.sleep(0.01)
+    recall.drop_result()
+    source.gate.set()
+    assert await waiting == [memory("blue")]
+    await recall.aclose()
+
+
 async def test_the_turn_itself_is_no_memory_of_the_turn(threads):
     found = [memory("which color?"), memory("blue"), memory("red"), memory("green")]
     recall = recall_over(ScriptedMemory(found), threads, limit=2)

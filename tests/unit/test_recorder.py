@@ -106,6 +106,7 @@ async def test_a_turn_that_can_never_be_stored_holds_up_no_other(threads, failur
     await recorder.aclose(5)
     assert [memory.value for memory in store.kept] == ["fine words"]
     assert "poison" not in caplog.text
+    assert "a turn" in caplog.text
 
 
 async def test_a_turn_that_holds_what_cannot_be_stored_is_counted_and_not_retried(threads, caplog):
@@ -116,6 +117,7 @@ async def test_a_turn_that_holds_what_cannot_be_stored_is_counted_and_not_retrie
     await recorder.aclose(5)
     assert [len(memory.value) for memory in store.kept] == [10_000]
     assert "a turn cannot be stored" in caplog.text
+    assert "a turn was cut" in caplog.text
 
 
 async def test_closing_gives_up_at_its_deadline_and_says_what_is_lost(threads, caplog):
@@ -136,9 +138,9 @@ async def test_hearing_never_waits_for_the_store(threads):
     recorder = recorder_over(store, threads)
     for number in range(1000):
         recorder.hear(UserTurn("some words", str(number), SAID_AT))
-    assert not await recorder.settle(0.01)
+    assert not await recorder.flush(0.01)
     store.gate.set()
-    assert await recorder.settle(10)
+    assert await recorder.flush(10)
     await recorder.aclose(1)
 
 
@@ -148,9 +150,30 @@ async def test_what_was_said_is_logged_only_where_it_is_allowed(threads, caplog)
     recorder.hear(UserTurn("I love reading books", "1", SAID_AT))
     await recorder.aclose(5)
     tags = [record.message for record in caplog.records]
-    assert tags == ["[USER INPUT]", "[MEMORY CATEGORIZATION]", "[MEMORY STORED]"]
+    assert tags == ["[MEMORY CATEGORIZATION]", "[MEMORY STORED]"]
     assert all(record.user_uuid == get_session_user_uuid() for record in caplog.records)
     assert not any("books" in str(vars(record)) for record in caplog.records)
+
+
+async def test_the_first_turn_that_is_kept_is_noted_once_however_often_it_takes(threads):
+    noted: list[str] = []
+
+    def note() -> None:
+        noted.append("tried")
+        if len(noted) < 3:
+            raise StorageUnavailableError("away")
+
+    set_session_user("alice@example.com")
+    memory = MemoryManager(lambda: ScriptedStore())  # type: ignore[arg-type,return-value]
+    recorder = Recorder(memory, threads, "session-1", on_first_kept=note)
+    recorder.start()
+    recorder.hear(UserTurn("uh", "0", SAID_AT))
+    assert await recorder.flush(5)
+    assert noted == []
+    recorder.hear(UserTurn("I am a nurse", "1", SAID_AT))
+    recorder.hear(UserTurn("I am a baker", "2", SAID_AT))
+    await recorder.aclose(10)
+    assert noted == ["tried"] * 3
 
 
 async def test_closing_what_was_never_started_is_a_no_op(threads):

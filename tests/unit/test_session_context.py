@@ -130,13 +130,13 @@ class TestInAJob:
     """A job binds one person, and every path of it sees that person and nobody else."""
 
     def test_before_anybody_is_bound_there_is_no_current_user_and_never_the_default(self):
-        bind_job(whole_process=False)
+        bind_job()
         assert get_session_user_uuid() is None
         with pytest.raises(NoSessionUserError, match="set_session_user"):
             get_current_user()
 
     def test_setting_the_user_fills_the_binding_once(self):
-        binding = bind_job(whole_process=False)
+        binding = bind_job()
         alice = set_session_user("alice@example.com")
         assert binding.user is not None
         assert alice == binding.user.uuid == set_session_user("alice@example.com")
@@ -145,32 +145,42 @@ class TestInAJob:
         assert alice == get_current_user()
 
     async def test_a_context_copied_before_the_user_was_bound_sees_the_user(self):
-        bind_job(whole_process=False)
+        bind_job()
         before = contextvars.copy_context()
         alice = set_session_user("alice@example.com")
         assert alice == before.run(get_current_user)
 
     def test_a_binding_beats_a_user_set_before_the_job(self):
         set_session_user("bob@example.com")
-        bind_job(whole_process=False)
+        bind_job()
         assert get_session_user_uuid() is None
 
     def test_raw_threads_and_executors_of_a_job_process_see_its_user(self):
-        bind_job(whole_process=True)
+        bind_job()
         alice = set_session_user("alice@example.com")
         with ThreadPoolExecutor(1) as executor:
             assert alice == executor.submit(get_current_user).result()
             with pytest.raises(SessionUserConflictError):
                 executor.submit(set_session_user, "bob@example.com").result()
 
+    def test_a_raw_thread_of_a_process_with_several_jobs_is_told_that_nobody_knows(self):
+        def job(identity: str) -> None:
+            bind_job()
+            set_session_user(identity)
+
+        for identity in VECTORS:
+            contextvars.copy_context().run(job, identity)
+        with ThreadPoolExecutor(1) as executor, pytest.raises(NoSessionUserError):
+            executor.submit(get_current_user).result()
+
     def test_a_raw_thread_of_an_unbound_job_process_does_not_become_the_default_user(self):
-        bind_job(whole_process=True)
+        bind_job()
         with ThreadPoolExecutor(1) as executor, pytest.raises(NoSessionUserError):
             executor.submit(get_current_user).result()
 
     async def test_two_jobs_in_one_process_keep_their_users_apart(self):
         async def job(identity: str) -> tuple[str, str]:
-            bind_job(whole_process=False)
+            bind_job()
             mine = set_session_user(identity)
             await asyncio.sleep(0)
             return mine, await asyncio.to_thread(get_current_user)

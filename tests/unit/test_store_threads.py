@@ -68,6 +68,17 @@ async def test_a_call_that_nobody_awaits_any_more_is_finished_all_the_same(threa
     assert await asyncio.to_thread(done.wait, 5)
 
 
+async def test_a_call_that_was_given_up_before_it_began_never_begins(threads: StoreThreads):
+    gate, begun = threading.Event(), threading.Event()
+    stuck = [asyncio.ensure_future(threads.run(gate.wait)) for _ in range(2)]
+    with pytest.raises(asyncio.TimeoutError):
+        await asyncio.wait_for(threads.run(begun.set), 0.01)
+    gate.set()
+    await asyncio.gather(*stuck)
+    await threads.run(int)
+    assert not begun.is_set()
+
+
 async def test_closed_threads_take_no_call(threads: StoreThreads):
     threads.close()
     threads.close()

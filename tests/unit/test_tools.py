@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,10 @@ class CallingModel(LLM[Any]):
         return _Stream(self, chat_ctx=chat_ctx, tools=tools or [], conn_options=conn_options)
 
 
+def _call_id(item: object) -> str:
+    return f"call_{id(item)}"
+
+
 class _Stream(LLMStream):
     async def _run(self) -> None:
         last = self._chat_ctx.items[-1]
@@ -52,7 +56,7 @@ class _Stream(LLMStream):
             delta = ChoiceDelta(role="assistant", content="ok")
         else:
             name, arguments = model.next_call
-            made = FunctionToolCall(name=name, arguments=arguments, call_id=f"c{id(last)}")
+            made = FunctionToolCall(name=name, arguments=arguments, call_id=_call_id(last))
             delta = ChoiceDelta(role="assistant", tool_calls=[made])
         self._event_ch.send_nowait(ChatChunk(id="1", delta=delta))
 
@@ -70,20 +74,27 @@ class Caller:
 
 
 @pytest.fixture
-def memory(data_dir: Path) -> MemoryManager:
-    return MemoryManager(lambda: SqliteMemoryStore(PersonFiles(data_dir)))
+def people(data_dir: Path) -> Iterator[PersonFiles]:
+    opened = PersonFiles(data_dir)
+    yield opened
+    opened.close()
 
 
 @pytest.fixture
-def profiles(data_dir: Path) -> ProfileManager:
-    return ProfileManager(lambda: SqliteProfileStore(PersonFiles(data_dir)))
+def memory(people: PersonFiles) -> MemoryManager:
+    return MemoryManager(lambda: SqliteMemoryStore(people))
+
+
+@pytest.fixture
+def profiles(people: PersonFiles) -> ProfileManager:
+    return ProfileManager(lambda: SqliteProfileStore(people))
 
 
 @pytest.fixture
 def tools(memory: MemoryManager, profiles: ProfileManager):
     threads = StoreThreads(2)
 
-    async def settle(_: float) -> bool:
+    async def flush(_: float) -> bool:
         return True
 
     yield PersonTools(
@@ -93,7 +104,7 @@ def tools(memory: MemoryManager, profiles: ProfileManager):
         session_id="s-1",
         deadline_s=5,
         on_change=lambda: None,
-        settle=settle,
+        flush=flush,
     )
     threads.close()
 
@@ -209,4 +220,30 @@ async def test_a_store_that_is_away_is_admitted_without_its_details(call, memory
     monkeypatch.setattr(memory, "store_all", away)
     answer = await call("store_memory", category="FACT", key="k", value="x")
     assert answer.is_error
-    assert answer.output == "the memory cannot be reached just now; say so and go on"
+    assert answer.output.startswith("the memory cannot be reached just now")
+    assert "10.0.0.1" not in answer.output
+
+
+async def test_a_key_is_forgotten_whatever_category_the_model_takes_it_for(call, memory):
+    await call("store_memory", category="PREFERENCE", key="favorite_color", value="blue")
+    answer = await call("forget_memory", category="FACT", key="favorite_color")
+    assert answer.output == "forgot favorite_color"
+    set_session_user(ALICE)
+    assert memory.list_memories() == []
+
+
+async def test_a_profile_change_with_one_bad_value_changes_nothing(call):
+    fields = dict.fromkeys(("occupation", "interests", "language", "profile_text"))
+    answer = await call(
+        "update_user_profile", **fields, first_name="Anna", time_zone="Mars/Olympus"
+    )
+    assert answer.is_error
+    assert (await call("get_user_profile")).output == "nothing yet"
+
+
+async def test_two_calls_with_the_same_provider_id_are_two_writes(call, memory, monkeypatch):
+    monkeypatch.setattr("tests.unit.test_tools._call_id", lambda _: "call_0")
+    await call("store_memory", category="FACT", key="one", value="1")
+    await call("store_memory", category="FACT", key="two", value="2")
+    set_session_user(ALICE)
+    assert {m.key for m in memory.list_memories()} == {"one", "two"}
