@@ -36,8 +36,10 @@ class SupabaseProfileStore(ProfileStore):
         self._clients = clients
 
     def ensure_profile_exists(self, user: str, original_identity: str | None = None) -> bool:
-        """Make the row in one call of ``ensure_profile``."""
-        return self._call("ensure_profile", user, _is_true, p_email=email_of(original_identity))
+        """Make the row in one call of ``ensure_profile``, the one thing no user may do."""
+        arguments = {"p_user": user, "p_email": email_of(original_identity)}
+        call = self._clients.service_client().rpc("ensure_profile", arguments)
+        return execute(call, _is_true)
 
     def get_person(self, user: str) -> Person:
         """Read the three rows in one request; PostgREST joins them by their foreign keys."""
