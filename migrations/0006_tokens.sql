@@ -15,12 +15,18 @@ grant select, insert, delete, update (superseded_at) on table public.memory to a
 grant select, insert, update, delete on table public.user_profiles, public.onboarding_details
     to authenticated;
 
+-- The functions look up the fence as their caller, who may see their own and raise none.
+grant usage on schema voice_agent to authenticated;
+grant execute on function voice_agent.generation_of(uuid) to authenticated;
+grant select on table public.person_fences to authenticated;
+
 -- These run with the caller's rights, so that the policies hold inside of them.
--- ensure_profile stays with the service role: it writes the e-mail address.
+-- bind_person and ensure_profile stay with the service role: they write the e-mail address.
 grant execute on function public.remember(uuid, jsonb) to authenticated;
 grant execute on function public.search_memory(uuid, text[], integer) to authenticated;
-grant execute on function public.update_user_profile(uuid, jsonb) to authenticated;
-grant execute on function public.update_onboarding_details(uuid, jsonb) to authenticated;
+grant execute on function public.update_user_profile(uuid, jsonb, bigint) to authenticated;
+grant execute on function public.update_onboarding_details(uuid, jsonb, bigint)
+    to authenticated;
 
 insert into voice_agent.schema_migrations (version, name)
 values ('0006', 'tokens')
