@@ -85,7 +85,8 @@ def _only_private_jwk(text: str) -> dict[str, Any]:
     except ValueError:
         raise _unusable("is neither a private JWK (JSON) nor a PEM private key") from None
     keys = given.get("keys", [given]) if isinstance(given, dict) else given
-    private = [key for key in keys if isinstance(key, dict) and "d" in key] if keys else []
+    listed = keys if isinstance(keys, list) else []
+    private = [key for key in listed if isinstance(key, dict) and "d" in key]
     if len(private) != 1:
         raise _unusable(f"must hold one private key (a JWK with d), and holds {len(private)}")
     return private[0]
