@@ -28,6 +28,28 @@ grant execute on function public.update_user_profile(uuid, jsonb, bigint) to aut
 grant execute on function public.update_onboarding_details(uuid, jsonb, bigint)
     to authenticated;
 
+-- This runs before the policies are asked, and with its owner's rights. Who writes for somebody
+-- else is left to the policies: that the row was dropped would tell that the person was erased.
+create or replace function voice_agent.drop_write_of_older_generation()
+returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+begin
+    if not voice_agent.may_act_for(new.user_id) then
+        return new;
+    end if;
+    perform pg_catalog.pg_advisory_xact_lock_shared(
+        pg_catalog.hashtextextended(new.user_id::text, 0)
+    );
+    if new.generation < voice_agent.generation_of(new.user_id) then
+        return null;
+    end if;
+    return new;
+end
+$$;
+
 insert into voice_agent.schema_migrations (version, name)
 values ('0006', 'tokens')
 on conflict (version) do nothing;

@@ -4,9 +4,11 @@ and no request that somebody crafts."""
 from __future__ import annotations
 
 import threading
+import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import httpx
@@ -15,12 +17,12 @@ import pytest
 from config import Settings
 from devstack.servers.supabase import SupabaseProject
 from devstack.waiting import eventually
-from memory import Category, NewMemory, SupabaseMemoryStore
+from memory import Category, Memory, NewMemory, SupabaseMemoryStore
 from migrations.apply import apply
 from profiles import SupabaseProfileStore
-from storage import Storage, StorageError, StorageRefusedError, StorageRejectedError, open_storage
+from storage import Storage, StorageRefusedError, StorageRejectedError, open_storage
 from storage.signing_key import SigningKey
-from storage.supabase_clients import SupabaseClients
+from storage.supabase_clients import SupabaseClients, execute, rows
 from storage.user_tokens import UserTokens
 from tests.services import started
 
@@ -75,11 +77,12 @@ class World(NamedTuple):
     def all_of(self, person: str) -> dict[str, Any]:
         """Everything there is of a person, as the service role sees it."""
         service = self.clients.service_client()
-        rows = {
+        kept = {
             name: service.table(name).select("*").eq("user_id", person).execute().data
             for name in TABLES
         }
-        return {**rows, "profile": service.table("profiles").select("*").eq("id", person).execute()}
+        profile = service.table("profiles").select("*").eq("id", person).execute().data
+        return {**kept, "profiles": profile}
 
 
 def minting(project: SupabaseProject) -> Storage:
@@ -115,20 +118,25 @@ def world(request, supabase) -> Iterator[World]:
     people = [str(uuid.uuid4()) for _ in range(2)]
     assert storage.supabase is not None
     memories, profiles = stores(storage.supabase)
+    fences = storage.supabase.service_client().table("person_fences")
     kept = []
     for person, value in zip(people, ("Accordion", SECRET), strict=True):
+        fences.insert({"user_id": person, "generation": 1}).execute()
         profiles.bind_person(person, f"{value}@example.com")
         kept += memories.store(person, [NewMemory(Category.FACT, "instrument", value)])
         profiles.update_user_profile(person, {"profile_text": f"plays the {value}"})
         profiles.update_onboarding_details(person, {"first_name": value, "interests": [value]})
-    fences = storage.supabase.service_client().table("person_fences")
-    fences.insert({"user_id": people[1], "generation": 0 + 7}).execute()
-    yield World(project, storage, *people, bobs_memory=kept[1].id)
+    alice, bob = people
+    yield World(project, storage, alice, bob, bobs_memory=kept[1].id)
     storage.close()
 
 
 def stores(clients: SupabaseClients) -> tuple[SupabaseMemoryStore, SupabaseProfileStore]:
     return SupabaseMemoryStore(clients), SupabaseProfileStore(clients)
+
+
+def values(memories: list[Memory]) -> list[str]:
+    return [memory.value for memory in memories]
 
 
 # --- a bug of ours: Alice's client, Bob's name
@@ -152,16 +160,14 @@ def test_a_store_that_asks_with_the_wrong_persons_client_finds_nothing(world):
     assert memories.list_memories(world.bob, None, 10) == []
     assert memories.history(world.bob, Category.FACT, "instrument") == []
     assert profiles.get_person(world.bob).profile is None
-    assert memories.retrieve(world.alice, Category.FACT, "instrument").value == "Accordion"
+    assert values(memories.list_memories(world.alice, None, 10)) == ["Accordion"]
 
 
 def test_a_search_with_the_wrong_persons_client_finds_nothing(world):
     memories, _ = stores(AlwaysAlices(world))  # type: ignore[arg-type]
     found = []
-    try:
+    with suppress(StorageRefusedError):  # which it may be as well
         found = memories.search(world.bob, ["instrument"], 10)
-    except StorageError as error:
-        assert SECRET not in str(error)
     assert found == []
     assert memories.search(world.alice, ["instrument"], 10) != []
 
@@ -217,7 +223,9 @@ READS = [
     "/rpc/search_memory?p_user=BOB&p_words={instrument}&p_limit=10",
 ]
 
-MEMORY = {"id": "NEW", "user_id": "BOB", "category": "FACT", "key": "k", "value": "v"}
+OLDER = {"id": "NEW", "user_id": "BOB", "category": "FACT", "key": "k", "value": "v"}
+MEMORY = {**OLDER, "generation": 1}
+TOLD = {**MEMORY, "created_at": "2026-01-01"}
 OVER_BOBS = {**MEMORY, "id": "MEM", "key": "instrument"}
 HIS_TO_HER = {**OVER_BOBS, "user_id": "ALICE"}
 MERGE = "resolution=merge-duplicates,return=representation"
@@ -226,6 +234,7 @@ BACK = "return=representation"
 WRITES: list[tuple[str, str, Any, str]] = [
     ("POST", "/memory", MEMORY, BACK),
     ("POST", "/memory", [{**MEMORY, "user_id": "ALICE"}, MEMORY], BACK),
+    ("POST", "/memory", OLDER, BACK),
     ("POST", "/memory", OVER_BOBS, MERGE),
     ("POST", "/memory", HIS_TO_HER, MERGE),
     ("POST", "/memory?on_conflict=id", HIS_TO_HER, "resolution=ignore-duplicates"),
@@ -289,18 +298,44 @@ def test_no_write_of_alices_touches_what_is_bobs(world, method, path, body, pref
     before = world.all_of(world.bob)
     answer = world.ask(world.alice, method, path, body, prefer)
     assert SECRET not in answer.text
-    assert answer.status_code not in (201, 500), answer.text
+    assert answer.status_code < 500, answer.text
     if answer.is_success and answer.content:
         assert answer.json() == [], "nothing that it could have changed"
     assert world.all_of(world.bob) == before
 
 
-def test_the_fence_cannot_be_lowered_by_the_person_it_stands_for(world):
-    if world.project is not None and "person_fences" in world.ask(world.bob, "GET", "/").text:
-        before = world.all_of(world.bob)["person_fences"]
-        for method, body in (("PATCH", {"generation": 1}), ("DELETE", None)):
-            world.ask(world.bob, method, "/person_fences?user_id=eq.BOB", body)
-        assert world.all_of(world.bob)["person_fences"] == before
+def test_a_write_for_somebody_else_does_not_tell_whether_they_were_erased(world):
+    answer = world.ask(world.alice, "POST", "/memory", OLDER)
+    assert (answer.status_code, answer.json()["code"]) == (403, "42501")
+    nobody = {**OLDER, "user_id": str(uuid.uuid4())}
+    assert world.ask(world.alice, "POST", "/memory", nobody).json() == answer.json()
+
+
+@pytest.mark.parametrize(("method", "body"), [("PATCH", {"generation": 9}), ("DELETE", None)])
+def test_not_even_the_person_whom_it_stands_for_moves_the_fence(world, method, body):
+    before = world.all_of(world.bob)
+    assert before["person_fences"] == [{"user_id": world.bob, "generation": 1}]
+    world.ask(world.bob, method, "/person_fences?user_id=eq.BOB", body)
+    assert world.all_of(world.bob) == before
+
+
+def test_a_persons_email_address_is_not_theirs_to_change(supabase):
+    storage = minting(supabase)
+    person = str(uuid.uuid4())
+    assert storage.supabase is not None
+    _, profiles = stores(storage.supabase)
+    profiles.bind_person(person, "alice@example.com")
+    table = storage.supabase.client_for(person).table("profiles")
+    for write in (
+        table.update({"email": "mallory@example.com"}).eq("id", person),
+        table.upsert({"id": person, "email": "mallory@example.com"}),
+    ):
+        with pytest.raises(StorageRefusedError, match="migrat"):
+            write.execute()
+    profile = profiles.get_person(person).profile
+    assert profile is not None
+    assert profile.email == "alice@example.com"
+    storage.close()
 
 
 # --- many people over one connection pool
@@ -308,8 +343,9 @@ def test_the_fence_cannot_be_lowered_by_the_person_it_stands_for(world):
 
 def test_a_hundred_threads_with_people_of_their_own_never_see_each_others_rows(supabase):
     storage = minting(supabase)
-    assert storage.supabase is not None
-    memories, profiles = stores(storage.supabase)
+    clients = storage.supabase
+    assert clients is not None
+    memories, _ = stores(clients)
     people = [str(uuid.uuid4()) for _ in range(100)]
     together = threading.Barrier(100)
 
@@ -318,10 +354,11 @@ def test_a_hundred_threads_with_people_of_their_own_never_see_each_others_rows(s
         memories.store(person, [NewMemory(Category.FACT, "me", person)])
         seen = set()
         for _ in range(4):
-            client = storage.supabase.client_for(person)
+            client = clients.client_for(person)
             # No filter at all: the token alone decides.
-            seen |= {row["user_id"] for row in client.table("memory").select("*").execute().data}
-            seen |= {row["id"] for row in client.table("profiles").select("id").execute().data}
+            for table, column in (("memory", "user_id"), ("profiles", "id")):
+                found = execute(client.table(table).select(column), rows)
+                seen |= {row[column] for row in found}
             seen |= {memory.value for memory in memories.search(person, ["me", person], 10)}
         return seen
 
@@ -334,30 +371,34 @@ def test_a_hundred_threads_with_people_of_their_own_never_see_each_others_rows(s
 # --- renewal
 
 
-def test_a_call_that_outlives_its_token_goes_on_with_a_new_one(supabase):
+async def test_a_call_that_outlives_its_token_goes_on_with_a_new_one(supabase):
     keys = supabase.info.keys
     key = SigningKey("SUPABASE_JWT_SECRET", "HS256", keys.jwt_secret)
     clients = SupabaseClients(
         supabase.info.url,
         keys.service_role_key,
         timeout_s=5,
-        tokens=UserTokens(key, lifetime_s=2),
+        # PostgREST forgives 30 s of lag: with most of it used up the wait is short.
+        tokens=UserTokens(key, lifetime_s=2, clock=lambda: time.time() - 25),
     )
     memories, _ = stores(clients)
     person = str(uuid.uuid4())
     memories.store(person, [NewMemory(Category.FACT, "color", "blue")])
-    first = clients.client_for(person)
+    query_of_the_first_token = clients.client_for(person).table("memory").select("value")
 
-    def refused() -> bool:
-        # Whenever the first token's end comes, the call itself goes on.
-        assert memories.retrieve(person, Category.FACT, "color").value == "blue"
+    def first_token_is_refused() -> bool:
+        # Whenever its end comes, the call itself goes on.
+        [told] = memories.list_memories(person, None, 10)
+        assert told.value == "blue"
         try:
-            first.table("memory").select("id").execute()
-        except StorageRefusedError as error:
-            assert "SUPABASE_JWT_SECRET" in str(error)
+            query_of_the_first_token.execute()
+        except StorageRefusedError:
             return True
         return False
 
-    eventually(refused, 60)
-    assert memories.retrieve(person, Category.FACT, "color").value == "blue"
+    await eventually(first_token_is_refused, 60)
+    with pytest.raises(StorageRefusedError, match=r"SUPABASE_JWT_SECRET.*clock"):
+        query_of_the_first_token.execute()
+    [told] = memories.list_memories(person, None, 10)
+    assert told.value == "blue"
     clients.close()
