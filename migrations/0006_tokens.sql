@@ -23,13 +23,27 @@ grant select on table public.person_fences to authenticated;
 -- These run with the caller's rights, so that the policies hold inside of them.
 -- bind_person and ensure_profile stay with the service role: they write the e-mail address.
 grant execute on function public.remember(uuid, jsonb) to authenticated;
-grant execute on function public.search_memory(uuid, text[], integer) to authenticated;
 grant execute on function public.update_user_profile(uuid, jsonb, bigint) to authenticated;
 grant execute on function public.update_onboarding_details(uuid, jsonb, bigint)
     to authenticated;
 
--- This runs before the policies are asked, and with its owner's rights. Who writes for somebody
--- else is left to the policies: that the row was dropped would tell that the person was erased.
+-- Searching, whichever arguments the version that is there takes.
+do $$
+declare
+    search regprocedure;
+begin
+    for search in
+        select oid::regprocedure from pg_catalog.pg_proc
+        where pronamespace = 'public'::regnamespace and proname = 'search_memory'
+    loop
+        execute format('grant execute on function %s to authenticated', search);
+    end loop;
+end
+$$;
+
+-- This runs before the policies are asked, with its owner's rights. To whoever writes for somebody
+-- else it answers as the policies would: a row that is dropped without a word would tell them that
+-- the person was erased.
 create or replace function voice_agent.drop_write_of_older_generation()
 returns trigger
 language plpgsql
@@ -37,16 +51,17 @@ security definer
 set search_path = ''
 as $$
 begin
-    if not voice_agent.may_act_for(new.user_id) then
-        return new;
-    end if;
     perform pg_catalog.pg_advisory_xact_lock_shared(
         pg_catalog.hashtextextended(new.user_id::text, 0)
     );
-    if new.generation < voice_agent.generation_of(new.user_id) then
+    if new.generation >= voice_agent.generation_of(new.user_id) then
+        return new;
+    end if;
+    if voice_agent.may_act_for(new.user_id) then
         return null;
     end if;
-    return new;
+    raise exception 'new row violates row-level security policy for table "%"', tg_table_name
+        using errcode = '42501';
 end
 $$;
 
