@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from livekit.agents import inference
-from livekit.plugins import deepgram, openai, silero
+from livekit.agents import inference, vad
+from livekit.plugins import deepgram, openai
 
 from assistant.providers import (
     Models,
@@ -26,8 +26,8 @@ def settings(**variables: str) -> ProviderSettings:
 
 def models(*, voice_id: str | None = None, language: str = "en", **variables: str) -> Models:
     given = settings(**variables)
-    vad = load_vad() if speech_is_configured(given) else None
-    return build_models(given, vad=vad, voice_id=voice_id, language=language)
+    detector = load_vad() if speech_is_configured(given) else None
+    return build_models(given, vad=detector, voice_id=voice_id, language=language)
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_with_both_keys_deepgram_hears_and_openai_thinks_and_speaks():
     assert isinstance(made.stt, deepgram.STT)
     assert isinstance(made.llm, openai.LLM)
     assert isinstance(made.tts, openai.TTS)
-    assert isinstance(made.vad, silero.VAD)
+    assert isinstance(made.vad, vad.VAD)
     assert made.speaks
 
 
