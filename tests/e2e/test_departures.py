@@ -68,7 +68,7 @@ async def test_the_job_of_somebody_who_vanished_lives_for_the_grace_and_ends_the
         await until_the_server_notices(running, room, identity)
         assert agent in await people_in(running, room)
         assert process.is_running()
-        await eventually(lambda: not process.is_running())
+        await eventually(lambda: not process.is_running(), 30)
         ends = [str(record) for record in records(running) if "did not come back" in str(record)]
         assert ends
         assert await rooms(running) == []
@@ -89,7 +89,7 @@ async def test_somebody_who_comes_back_within_the_grace_goes_on_with_the_same_ag
             answer = await back.hear()
             assert "remember" in answer.text
             assert answer.speaker == agent
-        await eventually(lambda: not process.is_running())
+        await eventually(lambda: not process.is_running(), 30)
         assert "blue" in running.values(identity)
 
 
@@ -113,6 +113,6 @@ async def test_somebody_who_leaves_while_they_are_looked_up_leaves_no_job_behind
                     lambda: [r for r in records(running) if r.get("user_uuid") == user]
                 )
             process = await job_process(running, f"agent-{bound[0]['job_id']}")
-            await eventually(lambda: not process.is_running())
+            await eventually(lambda: not process.is_running(), 30)
             assert "[SESSION INIT]" not in running.worker.log()
             assert await rooms(running) == []
