@@ -5,9 +5,10 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
+import psycopg
 import pytest
 
-from tests.integration.token_world import SECRET, wide_open, world
+from tests.integration.token_world import SECRET, World, wide_open, world
 
 __all__ = ["wide_open", "world"]
 
@@ -121,9 +122,56 @@ def test_a_write_for_somebody_else_does_not_tell_whether_they_were_erased(world)
     assert world.ask(world.alice, "POST", "/memory", nobody).json() == answer.json()
 
 
+ARGUMENTS: dict[str, Any] = {
+    "uuid": "BOB",
+    "text": "mallory@example.com",
+    "text[]": ["instrument"],
+    "integer": 9,
+    "bigint": 9,
+    "boolean": False,
+    "jsonb": [{**OLDER, "created_at": "2026-01-01"}],
+    "timestamp with time zone": "2099-01-01",
+}
+"""What every function of the API is called with; no type may be missing."""
+
+
+def calls_about_bob(world: World) -> list[tuple[str, dict[str, Any]]]:
+    """Every function there is, with Bob as every person that it takes."""
+    query = """
+        select proname, proargnames[1:pronargs], proargtypes::regtype[]::text[] from pg_proc
+        where pronamespace = 'public'::regnamespace
+    """
+    with psycopg.connect(world.project.info.database.url) as connection:
+        functions = connection.execute(query).fetchall()
+    return [
+        (
+            name,
+            {
+                argument: "MEM" if argument == "p_id" else ARGUMENTS[type_]
+                for argument, type_ in zip(arguments, types, strict=True)
+            },
+        )
+        for name, arguments, types in functions
+    ]
+
+
+def test_no_function_whatsoever_serves_alice_about_bob(world):
+    calls = calls_about_bob(world)
+    assert {"remember", "search_memory", "bind_person"} <= {name for name, _ in calls}
+    before = world.all_of(world.bob)
+    for name, arguments in calls:
+        for variant in (arguments, {**arguments, "p_memories": [], "p_changes": {}}):
+            known = {key: value for key, value in variant.items() if key in arguments}
+            answer = world.ask(world.alice, "POST", f"/rpc/{name}", known)
+            assert answer.status_code < 500, (name, answer.text)
+            assert SECRET not in answer.text, name
+            assert world.bob not in answer.text, name
+            assert world.all_of(world.bob) == before, name
+
+
 @pytest.mark.parametrize(("method", "body"), [("PATCH", {"generation": 9}), ("DELETE", None)])
 def test_not_even_the_person_whom_it_stands_for_moves_the_fence(world, method, body):
     before = world.all_of(world.bob)
-    assert before["person_fences"] == [{"user_id": world.bob, "generation": 1}]
+    assert [fence["generation"] for fence in before["person_fences"]] == [1]
     world.ask(world.bob, method, "/person_fences?user_id=eq.BOB", body)
     assert world.all_of(world.bob) == before
