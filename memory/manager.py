@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import datetime, timezone
 from dataclasses import replace
 
 from memory.model import Category, Memory, MemoryInputError, NewMemory, check_key
-from memory.query import search_words
+from memory.query import read_question
+from memory.ranking import rank
 from memory.store import MemoryStore
 from session_context import get_current_user, get_session_generation
 from storage import PersonErasedError
 from storage.lazily import Lazily
 
 MOST_RESULTS = 200
+
+MOST_HITS = 100
+"""How many hits are ranked; more cost time and hardly ever rank high."""
+
+RELEVANT_COVERAGE = 0.33
+"""How much of what a turn says a memory, with its neighbours, must hold to be recalled."""
 
 
 class MemoryManager:
@@ -76,10 +84,17 @@ class MemoryManager:
             query: any text; operators in it are words like others.
             limit: how many at most; values outside 1 to 200 are brought into that range.
         """
-        words = search_words(query)
-        if not words:
-            return []
-        return self._store().search(get_current_user(), words, _bounded(limit))
+        return [memory for memory, _ in self._ranked(query, _bounded(limit))]
+
+    def recall(self, text: str, limit: int = 10) -> list[Memory]:
+        """Return what `search` does, but only what is relevant to the text, which may be nothing.
+
+        Args:
+            text: what the person said.
+            limit: as for `search`.
+        """
+        found = self._ranked(text, _bounded(limit))
+        return [memory for memory, coverage in found if coverage >= RELEVANT_COVERAGE]
 
     def list_memories(self, category: str | None = None, limit: int = 50) -> list[Memory]:
         """Return current memories, newest first, of one category or of all."""
@@ -97,6 +112,16 @@ class MemoryManager:
         """
         wanted = None if category is None else Category.of(category)
         return self._store().forget(get_current_user(), wanted, check_key(key))
+
+    def _ranked(self, query: str, limit: int) -> list[tuple[Memory, float]]:
+        now = datetime.now(timezone.utc)
+        question = read_question(query, now)
+        if not question.terms:
+            return []
+        forms = [term.forms for term in question.terms]
+        candidates = self._store().candidates(get_current_user(), forms, MOST_HITS)
+        best = rank(question, candidates, now)[:limit]
+        return [(candidates.read(each.index), each.coverage) for each in best]
 
     def _store(self) -> MemoryStore:
         return self._opened.get()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
+from memory.candidates import NOTHING, REACH, Candidate, Candidates
 from memory.model import Category, Memory, NewMemory
 from memory.store import MOST_OF_A_HISTORY, MemoryStore
 from storage.person_file import PersonFiles, ensure_profile_row, generation_of
@@ -18,6 +20,26 @@ _COLUMNS = (
     "confidence, source_id, expires_at"
 )
 _CURRENT = "superseded_at IS NULL AND (expires_at IS NULL OR expires_at > ?)"
+
+_COUNT = "SELECT count(*) FROM memory_search WHERE memory_search MATCH ?"
+_RANKED = f"row, id, key, value, created_at, session_id, place, {_COLUMNS}"
+_HITS = (
+    f"SELECT {_RANKED} FROM memory JOIN ("  # noqa: S608 - constants only
+    "    SELECT rowid AS hit, rank AS score FROM memory_search"
+    "    WHERE memory_search MATCH ? ORDER BY rank LIMIT ?"
+    f") ON row = hit WHERE {_CURRENT}"
+)
+_NEIGHBOURS = (
+    f"SELECT {_RANKED} FROM memory WHERE row IN ("  # noqa: S608 - constants only
+    "    SELECT beside.row FROM json_each(?1) AS hit JOIN memory AS told ON told.row = hit.value"
+    "    JOIN memory AS beside ON beside.session_id = told.session_id"
+    f"        AND beside.place BETWEEN told.place - {REACH} AND told.place + {REACH}"
+    "    EXCEPT SELECT value FROM json_each(?1)"
+    f") AND {_CURRENT.replace('?', '?2')}"
+)
+_COMMON = 0.25
+_ALWAYS_MATCHED = 1_000
+"""A word that so few memories hold costs next to nothing, however few memories there are."""
 
 
 class SqliteMemoryStore(MemoryStore):
@@ -47,21 +69,12 @@ class SqliteMemoryStore(MemoryStore):
         found = self._select(user, condition, (_now(), category.value, key))
         return found[0] if found else None
 
-    def search(self, user: str, words: Sequence[str], limit: int) -> list[Memory]:
-        """Rank by BM25, then by recency."""
+    def candidates(self, user: str, words: Sequence[Sequence[str]], limit: int) -> Candidates:
+        """Find hits by FTS5's BM25."""
         if not words:
-            return []
-        # In quotes a word is never an FTS5 operator.
-        match = " OR ".join('"' + word.replace('"', '""') + '"' for word in words)
+            return NOTHING
         with self._people.reading(user) as file:
-            rows = file.execute(
-                f"SELECT {_COLUMNS} FROM memory JOIN ("  # noqa: S608 - constants only
-                "    SELECT rowid AS hit, rank AS score FROM memory_search"
-                "    WHERE memory_search MATCH ? ORDER BY rank LIMIT ?"
-                f") ON row = hit WHERE {_CURRENT} ORDER BY score, created_at DESC, id",
-                (match, limit, _now()),
-            ).fetchall()
-        return [_memory(user, row) for row in rows]
+            return _candidates(file, user, [_match(forms) for forms in words], limit)
 
     def list_memories(self, user: str, category: Category | None, limit: int) -> list[Memory]:
         """Return current memories, newest first."""
@@ -117,6 +130,38 @@ class SqliteMemoryStore(MemoryStore):
             row,
         )
         return _memory(user, row)
+
+
+def _match(forms: Sequence[str]) -> str:
+    # In quotes a word is never an FTS5 operator.
+    return " OR ".join('"' + form.replace('"', '""') + '"' for form in forms)
+
+
+def _candidates(
+    file: sqlite3.Connection, user: str, matches: Sequence[str], limit: int
+) -> Candidates:
+    total: int = file.execute("SELECT coalesce(max(row), 0) FROM memory").fetchone()[0]
+    frequencies = [file.execute(_COUNT, (match,)).fetchone()[0] for match in matches]
+    wanted = " OR ".join(_worth_matching(matches, frequencies, total))
+    now = _now()
+    rows = file.execute(_HITS, (wanted, limit, now)).fetchall() if wanted else []
+    hits = len(rows)
+    rows += file.execute(_NEIGHBOURS, (json.dumps([row[0] for row in rows]), now)).fetchall()
+    found = [Candidate(*row[1:7], i < hits) for i, row in enumerate(rows)]
+
+    def read(index: int) -> Memory:
+        return _memory(user, rows[index][7:])
+
+    return Candidates(total, frequencies, found, read)
+
+
+def _worth_matching(
+    matches: Sequence[str], frequencies: Sequence[int], total: int
+) -> list[str]:
+    # What every fourth memory holds tells none from another, and costs most to look through.
+    common = max(total * _COMMON, _ALWAYS_MATCHED)
+    held = [(match, n) for match, n in zip(matches, frequencies, strict=True) if n]
+    return [match for match, n in held if n <= common] or [match for match, _ in held]
 
 
 def _close_earlier(
