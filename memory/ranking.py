@@ -14,10 +14,11 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import datetime
 from typing import NamedTuple
 
 from memory.candidates import Candidate, Candidates
+from memory.moments import microseconds, moment_of
 from memory.periods import MONTHS, WEEKDAYS
 from memory.query import Question
 from memory.words import stem, words_of
@@ -50,7 +51,6 @@ _BEST_OF_A_SESSION = 3
 _MOST_SAID = 4
 """Coverage is of the question's heaviest terms: nobody answers a long one in full."""
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _DAY = 86_400 * 1_000_000
 
 _FEWEST_MEMORIES = 1_000
@@ -249,7 +249,7 @@ def _favour_the_period(
         return
     most = max(scores)
     for i, candidate in enumerate(found):
-        told_at = _EPOCH + timedelta(microseconds=candidate.told_at)
+        told_at = moment_of(candidate.told_at)
         fitting = [period.weight for period in question.periods if period.holds(told_at)]
         scores[i] += IN_THE_PERIOD * most * max(fitting, default=0.0)
 
@@ -269,7 +269,7 @@ def _favour_the_session(found: Sequence[Candidate], scores: list[float]) -> None
 def _favour_statements_and_the_new(
     found: Sequence[Candidate], scores: list[float], now: datetime
 ) -> None:
-    now_us = (now - _EPOCH) // timedelta(microseconds=1)
+    now_us = microseconds(now)
     for i, candidate in enumerate(found):
         days = max(0, now_us - candidate.told_at) / _DAY
         scores[i] *= 1 + RECENT * 0.5 ** (days / RECENT_DAYS)

@@ -6,15 +6,14 @@ import json
 import sqlite3
 import time
 from collections.abc import Sequence
-from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from memory.candidates import NOTHING, REACH, Candidate, Candidates
 from memory.model import Category, Memory, NewMemory
+from memory.moments import microseconds, moment_of
 from memory.store import MOST_OF_A_HISTORY, MemoryStore
 from storage.person_file import PersonFiles, ensure_profile_row, generation_of
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _COLUMNS = (
     "id, category, key, value, created_at, superseded_at, session_id, place, generation, "
     "confidence, source_id, expires_at"
@@ -116,14 +115,14 @@ class SqliteMemoryStore(MemoryStore):
         if known is not None:
             return _memory(user, known)
         key = _free_key(file, new.key) if new.next_free_key else new.key
-        told_at = _microseconds(new.created_at)
+        told_at = microseconds(new.created_at)
         later = _close_earlier(file, new.category.value, key, told_at, new.id)
         row = (
             *(new.id, new.category.value, key, new.value, told_at, later),
             *(new.session_id, _next_place(file, new.session_id)),
             fence if new.generation is None else new.generation,
             *(new.confidence, new.source_id),
-            None if new.expires_at is None else _microseconds(new.expires_at),
+            None if new.expires_at is None else microseconds(new.expires_at),
         )
         file.execute(
             f"INSERT INTO memory ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - constants only
@@ -208,24 +207,16 @@ def _memory(user: str, row: tuple[Any, ...]) -> Memory:
         category=Category.of(category),
         key=key,
         value=value,
-        created_at=_time(created_at),
-        superseded_at=None if superseded_at is None else _time(superseded_at),
+        created_at=moment_of(created_at),
+        superseded_at=None if superseded_at is None else moment_of(superseded_at),
         session_id=session_id,
         place=place,
         generation=generation,
         confidence=confidence,
         source_id=source_id,
-        expires_at=None if expires_at is None else _time(expires_at),
+        expires_at=None if expires_at is None else moment_of(expires_at),
     )
 
 
 def _now() -> int:
     return time.time_ns() // 1000
-
-
-def _microseconds(moment: datetime) -> int:
-    return (moment - _EPOCH) // timedelta(microseconds=1)
-
-
-def _time(microseconds: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=microseconds)

@@ -1,0 +1,166 @@
+-- Search: the database finds candidates and says how common the words are; the ranking is the
+-- worker's (memory/ranking.py), the same for every back end.
+
+begin;
+
+set local lock_timeout = '10s';
+set local statement_timeout = '15min';
+select pg_advisory_xact_lock(hashtextextended('voice_agent.schema_migrations', 0));
+
+-- The person's id is a lexeme of each of their rows, so that the index serves one person's
+-- rows. Punctuation is taken out, because the parser would see hosts, paths, versions and
+-- e-mail addresses where the ranking sees words.
+-- Writing the column anew holds the table's lock; lock_timeout bounds the wait for it.
+-- squawk-ignore adding-field-with-default
+alter table public.memory add column if not exists words tsvector generated always as (
+    to_tsvector(
+        'english'::regconfig,
+        translate(key || ' ' || value, '_-/\.,:;@#%&*+=~''’"`<>()[]{}|!?$^', repeat(' ', 40))
+    )
+    || array_to_tsvector(array['u' || replace(user_id::text, '-', '')])
+) stored;
+
+-- squawk-ignore require-concurrent-index-creation
+create index if not exists memory_words on public.memory using gin (words);
+
+-- Its index goes with it. Nothing but the function that is replaced below has read it.
+-- squawk-ignore ban-drop-column
+alter table public.memory drop column if exists search;
+
+-- squawk-ignore ban-drop-function
+drop function if exists public.search_memory(uuid, text[], integer);
+
+-- Candidates for a question, as one JSON document:
+--   total: how many current memories the person has
+--   frequencies: for each word in order, how many of them hold it
+--   found: [[is_hit, place, session_id, id, category, key, value, created_at, generation,
+--            confidence, source_id, expires_at], ...], times in microseconds since the epoch
+-- Hits are the p_limit best by the rarity of what they share with the question; the others
+-- stand up to p_reach places beside a hit in its session.
+--   p_words: for each word its forms, separated by spaces; any of them counts.
+-- Runs with its owner's rights: under row level security the index on words would not be used,
+-- as @@ is not leakproof. So it checks the caller, and names the user in every condition.
+create or replace function public.search_memory(
+    p_user uuid, p_words text[], p_limit integer, p_reach integer
+)
+returns jsonb
+language plpgsql
+stable
+security definer
+set search_path = ''
+set plan_cache_mode = 'force_custom_plan'
+as $$
+declare
+    terms tsquery[];
+    wanted tsquery;
+    answer jsonb;
+begin
+    if voice_agent.may_act_for(p_user) is not true then
+        raise exception 'the caller may not search for this user' using errcode = '42501';
+    end if;
+
+    select array_agg(part.term order by part.position) into terms
+    from (
+        select
+            word.position,
+            replace(plainto_tsquery('english'::regconfig, word.forms)::text, '&', '|')::tsquery
+                as term
+        from unnest(p_words[1:32]) with ordinality as word (forms, position)
+    ) as part;
+
+    select string_agg('(' || term::text || ')', ' | ')::tsquery into wanted
+    from unnest(terms) as term where numnode(term) > 0;
+
+    if wanted is null then
+        return jsonb_build_object(
+            'total', 0, 'found', '[]'::jsonb,
+            'frequencies', coalesce(to_jsonb(array_fill(0, array[cardinality(terms)])), '[]')
+        );
+    end if;
+    wanted := ('u' || replace(p_user::text, '-', ''))::tsquery && wanted;
+
+    with current_ones as materialized (
+        select told.id, told.created_at, told.words, told.session_id, told.place
+        from public.memory as told
+        where told.words @@ wanted
+            and told.user_id = p_user
+            and told.superseded_at is null
+            and (told.expires_at is null or told.expires_at > now())
+    ),
+    all_of_them as (
+        select count(*) as total from public.memory
+        where user_id = p_user and superseded_at is null
+    ),
+    shared as materialized (
+        select told.id, told.created_at, term.position
+        from current_ones as told
+        join unnest(terms) with ordinality as term (query, position)
+            on told.words @@ term.query
+    ),
+    frequencies as materialized (
+        select position, count(*) as held from shared group by position
+    ),
+    hits as materialized (
+        select shared.id
+        from shared
+        join frequencies using (position)
+        cross join all_of_them
+        group by shared.id, shared.created_at
+        order by
+            sum(ln(1 + greatest(total - held, 0) / (held + 0.5)::double precision)) desc,
+            shared.created_at desc,
+            shared.id
+        limit least(greatest(p_limit, 0), 1000)
+    ),
+    found as materialized (
+        select id, true as is_hit from hits
+        union all
+        (
+            select beside.id, false
+            from hits
+            join current_ones as told using (id)
+            join public.memory as beside
+                on beside.user_id = p_user
+                and beside.session_id = told.session_id
+                and beside.place between told.place - least(p_reach, 10)
+                and told.place + least(p_reach, 10)
+            where beside.superseded_at is null
+                and (beside.expires_at is null or beside.expires_at > now())
+            except
+            select id, false from hits
+        )
+    )
+    select jsonb_build_object(
+        'total', (select total from all_of_them),
+        'frequencies', (
+            select jsonb_agg(coalesce(frequencies.held, 0) order by term.position)
+            from unnest(terms) with ordinality as term (query, position)
+            left join frequencies using (position)
+        ),
+        'found', coalesce(
+            (
+                select jsonb_agg(jsonb_build_array(
+                    found.is_hit, told.place, told.session_id, told.id, told.category, told.key,
+                    told.value, (extract(epoch from told.created_at) * 1000000)::bigint,
+                    told.generation, told.confidence, told.source_id,
+                    (extract(epoch from told.expires_at) * 1000000)::bigint
+                ))
+                from found join public.memory as told using (id)
+            ),
+            '[]'::jsonb
+        )
+    ) into answer;
+    return answer;
+end
+$$;
+
+revoke execute on function public.search_memory(uuid, text[], integer, integer)
+    from public, anon;
+grant execute on function public.search_memory(uuid, text[], integer, integer)
+    to service_role, authenticated;
+
+insert into voice_agent.schema_migrations (version, name)
+values ('0005', 'search')
+on conflict (version) do nothing;
+
+commit;
