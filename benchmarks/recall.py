@@ -31,6 +31,7 @@ from benchmarks.report import percentile, print_table, write_json
 from config import Settings
 from devstack.stack import Service, Stack
 from memory import Category, MemoryManager, NewMemory, open_memory_store
+from memory.model import TURN_KEY
 from migrations.apply import apply
 from session_context import set_session_user
 from storage import open_storage
@@ -149,17 +150,22 @@ def _product(backend: str) -> Iterator[Callable[[Sequence[Turn]], Search]]:
 
         def search_over(turns: Sequence[Turn]) -> Search:
             set_session_user(f"bench-{uuid.uuid4()}")
+            keys = {_key(turn): turn.key for turn in turns}
             for start in range(0, len(turns), _BATCH):
                 memory.store_all([_memory(turn) for turn in turns[start : start + _BATCH]])
-            return lambda text: [found.key for found in memory.search(text, max(DEPTHS))]
+            return lambda text: [keys[found.key] for found in memory.search(text, max(DEPTHS))]
 
         yield search_over
 
 
 def _memory(turn: Turn) -> NewMemory:
     return NewMemory(
-        Category.FACT, turn.key, turn.text, created_at=turn.told_at, session_id=turn.session
+        Category.FACT, _key(turn), turn.text, created_at=turn.told_at, session_id=turn.session
     )
+
+
+def _key(turn: Turn) -> str:
+    return f"{TURN_KEY}{int(turn.told_at.timestamp() * 1000)}"
 
 
 def _measure(

@@ -16,21 +16,21 @@ class Candidate(NamedTuple):
 
     Attributes:
         id: the memory's.
-        key: the memory's.
-        value: the memory's.
         told_at: when it was told, microseconds since the epoch.
         session_id: the session in which it was told, if in one.
         place: its position in that session.
-        is_hit: whether it shares a word, and is not only a neighbour.
+        asks: whether there is a question mark in it.
+        key: a hit's key; None for what is only a neighbour.
+        value: a hit's value; None likewise.
     """
 
     id: str
-    key: str
-    value: str
     told_at: int
     session_id: str | None
     place: int | None
-    is_hit: bool
+    asks: bool
+    key: str | None
+    value: str | None
 
 
 class Candidates(NamedTuple):
@@ -40,18 +40,14 @@ class Candidates(NamedTuple):
         total: about how many memories there are, never fewer than are current.
         frequencies: for each word asked for, in order, how many memories hold it.
         found: each memory once, in no order.
-        read: makes the Memory of the candidate at an index of ``found``.
+        read: returns the memories of the candidates with these ids, in that order, without
+            those that are not current any more; may raise `storage.StorageError`.
     """
 
     total: int
     frequencies: Sequence[int]
     found: Sequence[Candidate]
-    read: Callable[[int], Memory]
+    read: Callable[[Sequence[str]], list[Memory]]
 
 
-def no_memory(index: int) -> Memory:
-    """Stand in for ``read`` where nothing was found."""
-    raise IndexError(index)
-
-
-NOTHING = Candidates(0, (), (), no_memory)
+NOTHING = Candidates(0, (), (), lambda _: [])

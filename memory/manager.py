@@ -84,7 +84,7 @@ class MemoryManager:
             query: any text; operators in it are words like others.
             limit: how many at most; values outside 1 to 200 are brought into that range.
         """
-        return [memory for memory, _ in self._ranked(query, _bounded(limit))]
+        return self._ranked(query, _bounded(limit), least_coverage=0.0)
 
     def recall(self, text: str, limit: int = 10) -> list[Memory]:
         """Return what `search` does, but only what is relevant to the text, which may be nothing.
@@ -93,8 +93,7 @@ class MemoryManager:
             text: what the person said.
             limit: as for `search`.
         """
-        found = self._ranked(text, _bounded(limit))
-        return [memory for memory, coverage in found if coverage >= RELEVANT_COVERAGE]
+        return self._ranked(text, _bounded(limit), least_coverage=RELEVANT_COVERAGE)
 
     def list_memories(self, category: str | None = None, limit: int = 50) -> list[Memory]:
         """Return current memories, newest first, of one category or of all."""
@@ -113,15 +112,17 @@ class MemoryManager:
         wanted = None if category is None else Category.of(category)
         return self._store().forget(get_current_user(), wanted, check_key(key))
 
-    def _ranked(self, query: str, limit: int) -> list[tuple[Memory, float]]:
+    def _ranked(self, query: str, limit: int, *, least_coverage: float) -> list[Memory]:
         now = datetime.now(timezone.utc)
         question = read_question(query, now)
         if not question.terms:
             return []
         forms = [term.forms for term in question.terms]
         candidates = self._store().candidates(get_current_user(), forms, MOST_HITS)
-        best = rank(question, candidates, now)[:limit]
-        return [(candidates.read(each.index), each.coverage) for each in best]
+        ranked = rank(question, candidates, now)
+        return candidates.read(
+            [each.id for each in ranked if each.coverage >= least_coverage][:limit]
+        )
 
     def _store(self) -> MemoryStore:
         return self._opened.get()

@@ -11,13 +11,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
 from memory.candidates import Candidate, Candidates
+from memory.model import TURN_KEY
 from memory.moments import microseconds, moment_of
 from memory.periods import MONTHS, WEEKDAYS
 from memory.query import Question
@@ -46,6 +45,10 @@ RECENT = 0.1
 RECENT_DAYS = 90.0
 """A memory gains up to a tenth for being new; half of that after 90 days."""
 
+_BESIDE = tuple((sign * d, share) for d, share in BEFORE_AND_AFTER.items() for sign in (-1, 1))
+_AFTER_A_QUESTION = tuple({**dict(_BESIDE), 1: AFTER_A_QUESTION}.items())
+
+_NO_TERM = -1
 _NEAR_WORDS = 4
 _BEST_OF_A_SESSION = 3
 _MOST_SAID = 4
@@ -72,18 +75,18 @@ class Ranked(NamedTuple):
     """One candidate's rank.
 
     Attributes:
-        index: its index in `Candidates.found`.
+        id: the memory's.
         score: the higher, the better it fits.
         coverage: 0 to 1, how much of what the question says it and its neighbours hold.
     """
 
-    index: int
+    id: str
     score: float
     coverage: float
 
 
 def rank(question: Question, candidates: Candidates, now: datetime) -> list[Ranked]:
-    """Return the candidates, best first; of equals the newer, then by id.
+    """Return the candidates that hold a term, or stand beside one, best first.
 
     Args:
         question: what was asked.
@@ -94,93 +97,100 @@ def rank(question: Question, candidates: Candidates, now: datetime) -> list[Rank
     if not found:
         return []
     weights = term_weights(question, candidates)
-    texts = _read(question, found, weights)
-    scores, coverages = _in_context(found, texts, weights)
+    scores, coverages = _in_context(found, _read(question, found, weights), weights)
     _favour_the_period(question, found, scores)
     _favour_the_session(found, scores)
     _favour_statements_and_the_new(found, scores, now)
-    ranked = [Ranked(i, score, coverages[i]) for i, score in enumerate(scores) if score > 0]
-    ranked.sort(key=lambda each: (-each.score, -found[each.index].told_at, found[each.index].id))
-    return ranked
+    # Of equals the newer, then by id: the same question always has the same answer.
+    order = sorted(
+        (i for i, score in enumerate(scores) if score > 0),
+        key=lambda i: (-scores[i], -found[i].told_at, found[i].id),
+    )
+    return [Ranked(found[i].id, scores[i], coverages[i]) for i in order]
 
 
 def term_weights(question: Question, candidates: Candidates) -> list[float]:
     """Return how much each term of the question says: its rarity, times its own weight."""
     total = max(candidates.total, _FEWEST_MEMORIES)
     return [
-        term.weight * math.log(1 + (total - n + 0.5) / (n + 0.5))
+        term.weight * math.log(1 + max(total - n + 0.5, 0.5) / (n + 0.5))
         for term, n in zip(question.terms, candidates.frequencies, strict=True)
     ]
 
 
-@dataclass
-class _Text:
+class _Hit(NamedTuple):
     """What a hit says in terms of the question.
 
     Attributes:
-        held: for each term that it holds, BM25's saturated frequency.
-        nearness: what its terms' nearness to each other is worth.
-        factor: who said it, and whether it answers "when".
+        held: each term that it holds, and BM25's saturated frequency, times the factor.
+        nearness: what its terms' nearness to each other is worth, times the factor.
     """
 
-    held: dict[int, float] = field(default_factory=dict)
-    nearness: float = 0.0
-    factor: float = 1.0
+    held: list[tuple[int, float]]
+    nearness: float
+
+
+class _Reading(NamedTuple):
+    """What was read of a hit: where which terms stand, how many words, and the factor."""
+
+    places: list[tuple[int, int]]
+    length: int
+    factor: float
 
 
 def _read(
     question: Question, found: Sequence[Candidate], weights: Sequence[float]
-) -> dict[int, _Text]:
+) -> dict[int, _Hit]:
     reader = _Reader(question)
-    places: dict[int, list[tuple[int, int]]] = {}
-    lengths: dict[int, int] = {}
-    texts: dict[int, _Text] = {}
-    for i, candidate in enumerate(found):
-        if candidate.is_hit:
-            places[i], lengths[i], texts[i] = reader.read(candidate)
-    usual = sum(lengths.values()) / max(len(lengths), 1) or 1.0
-    for i, text in texts.items():
-        norm = K1 * (1 - B + B * lengths[i] / usual)
-        counts: dict[int, int] = defaultdict(int)
-        for _, term in places[i]:
-            counts[term] += 1
-        text.held = {term: n * (K1 + 1) / (n + norm) for term, n in counts.items()}
-        if len(counts) > 1:
-            text.nearness = NEARNESS * _nearness(places[i], weights)
-    return texts
+    readings = {
+        i: reader.read(candidate.key or "", candidate.value)
+        for i, candidate in enumerate(found)
+        if candidate.value is not None
+    }
+    usual = sum(each.length for each in readings.values()) / max(len(readings), 1) or 1.0
+    return {i: _hit(each, usual, weights) for i, each in readings.items()}
+
+
+def _hit(reading: _Reading, usual: float, weights: Sequence[float]) -> _Hit:
+    places, length, factor = reading
+    norm = K1 * (1 - B + B * length / usual)
+    counts: dict[int, int] = {}
+    for _, term in places:
+        counts[term] = counts.get(term, 0) + 1
+    held = [(term, factor * n * (K1 + 1) / (n + norm)) for term, n in counts.items()]
+    nearness = NEARNESS * factor * _nearness(places, weights) if len(counts) > 1 else 0.0
+    return _Hit(held, nearness)
 
 
 class _Reader:
-    """Reads candidates' texts in terms of one question."""
+    """Reads hits in terms of one question."""
 
     def __init__(self, question: Question) -> None:
         self._asks_when = question.asks_when
         self._terms = {term.stem: i for i, term in enumerate(question.terms)}
         self._asked = {term.word for term in question.terms}
-        self._known: dict[str, int | None] = {}
+        self._known: dict[str, int] = {}
 
-    def read(self, candidate: Candidate) -> tuple[list[tuple[int, int]], int, _Text]:
-        """Return where which terms stand, how many words there are, and the factor."""
-        label = _LABEL.match(candidate.value)
-        said = words_of(candidate.value[label.end() :] if label else candidate.value)
-        text = _Text()
+    def read(self, key: str, value: str) -> _Reading:
+        """Read one hit."""
+        label = _LABEL.match(value)
+        said = words_of(value[label.end() :] if label else value)
+        factor = 1.0
         if label and not self._asked.isdisjoint(words_of(label[1])):
-            text.factor += SAID_BY
+            factor += SAID_BY
         if self._asks_when and not _TIMES.isdisjoint(said):
-            text.factor *= 1 + A_TIME_IS_SAID
-        known, places = self._known, []
-        for place, word in enumerate([*said, *_key_words(candidate.key)]):
-            try:
-                term = known[word]
-            except KeyError:
-                term = known[word] = self._terms.get(stem(word))
-            if term is not None:
-                places.append((place, term))
-        return places, len(said), text
+            factor *= 1 + A_TIME_IS_SAID
+        all_words = [*said, *_key_words(key)]
+        known = self._known
+        for word in all_words:
+            if word not in known:
+                known[word] = self._terms.get(stem(word), _NO_TERM)
+        places = [(p, known[word]) for p, word in enumerate(all_words) if known[word] >= 0]
+        return _Reading(places, len(said), factor)
 
 
 def _key_words(key: str) -> list[str]:
-    return [] if key.startswith("user_input_") else words_of(key)
+    return [] if key.startswith(TURN_KEY) else words_of(key)
 
 
 def _nearness(places: Sequence[tuple[int, int]], weights: Sequence[float]) -> float:
@@ -197,49 +207,31 @@ def _nearness(places: Sequence[tuple[int, int]], weights: Sequence[float]) -> fl
 
 
 def _in_context(
-    found: Sequence[Candidate], texts: dict[int, _Text], weights: Sequence[float]
+    found: Sequence[Candidate], hits: dict[int, _Hit], weights: Sequence[float]
 ) -> tuple[list[float], list[float]]:
-    most: list[dict[int, float]] = [{} for _ in found]
-    all_: list[dict[int, float]] = [{} for _ in found]
-    for source, target, share in _shares(found, texts):
-        factor = share * texts[source].factor
-        for term, held in texts[source].held.items():
-            worth = factor * held
-            most[target][term] = max(most[target].get(term, 0.0), worth)
-            all_[target][term] = all_[target].get(term, 0.0) + worth
+    """Return each candidate's score and coverage, by what it and its neighbours hold."""
+    terms = len(weights)
+    at_place = {(c.session_id, c.place): i for i, c in enumerate(found) if c.place is not None}
+    scores, covered = [0.0] * len(found), [0.0] * len(found)
+    most = [0.0] * (len(found) * terms)
+    for source, hit in hits.items():
+        for target, share in _reached(found[source], source, at_place):
+            for term, held in hit.held:
+                worth, weight, at = share * held, weights[term], target * terms + term
+                best = most[at]
+                if not best:
+                    covered[target] += weight
+                # The most in full and the rest at AGAIN, whichever comes first.
+                if worth > best:
+                    most[at] = worth
+                    scores[target] += weight * (worth - best + AGAIN * best)
+                else:
+                    scores[target] += weight * AGAIN * worth
+        scores[source] += hit.nearness
     heaviest = sum(sorted(weights, reverse=True)[:_MOST_SAID]) or 1.0
-    scores, coverages = [], []
-    for i in range(len(found)):
-        score = sum(
-            weights[term] * (best + AGAIN * (all_[i][term] - best))
-            for term, best in most[i].items()
-        )
-        covered = min(1.0, sum(weights[term] for term in most[i]) / heaviest)
-        if i in texts:
-            score += texts[i].nearness * texts[i].factor
-        scores.append(score * (1 + COVERED * covered))
-        coverages.append(covered)
+    coverages = [min(1.0, each / heaviest) for each in covered]
+    scores = [s * (1 + COVERED * c) for s, c in zip(scores, coverages, strict=True)]
     return scores, coverages
-
-
-def _shares(
-    found: Sequence[Candidate], texts: dict[int, _Text]
-) -> Iterator[tuple[int, int, float]]:
-    at = {(c.session_id, c.place): i for i, c in enumerate(found) if c.place is not None}
-    for source in texts:
-        yield source, source, 1.0
-        candidate = found[source]
-        if candidate.place is None:
-            continue
-        is_question = "?" in candidate.value
-        for distance, share in BEFORE_AND_AFTER.items():
-            before = at.get((candidate.session_id, candidate.place - distance))
-            if before is not None:
-                yield source, before, share
-            after = at.get((candidate.session_id, candidate.place + distance))
-            if after is not None:
-                answers = is_question and distance == 1
-                yield source, after, AFTER_A_QUESTION if answers else share
 
 
 def _favour_the_period(
@@ -255,12 +247,12 @@ def _favour_the_period(
 
 
 def _favour_the_session(found: Sequence[Candidate], scores: list[float]) -> None:
-    sessions: dict[str, list[int]] = defaultdict(list)
+    sessions: dict[str, list[int]] = {}
     for i, candidate in enumerate(found):
         if candidate.session_id is not None:
-            sessions[candidate.session_id].append(i)
+            sessions.setdefault(candidate.session_id, []).append(i)
     for members in sessions.values():
-        best = sorted((scores[i] for i in members), reverse=True)[:_BEST_OF_A_SESSION]
+        best = sorted([scores[i] for i in members], reverse=True)[:_BEST_OF_A_SESSION]
         bonus = SESSION * sum(best) / _BEST_OF_A_SESSION
         for i in members:
             scores[i] += bonus
@@ -269,9 +261,22 @@ def _favour_the_session(found: Sequence[Candidate], scores: list[float]) -> None
 def _favour_statements_and_the_new(
     found: Sequence[Candidate], scores: list[float], now: datetime
 ) -> None:
-    now_us = microseconds(now)
+    now_us, half_life = microseconds(now), RECENT_DAYS * _DAY
     for i, candidate in enumerate(found):
-        days = max(0, now_us - candidate.told_at) / _DAY
-        scores[i] *= 1 + RECENT * 0.5 ** (days / RECENT_DAYS)
-        if "?" in candidate.value:
-            scores[i] *= A_QUESTION_ITSELF
+        age = max(0, now_us - candidate.told_at)
+        asked = A_QUESTION_ITSELF if candidate.asks else 1.0
+        scores[i] *= asked * (1 + RECENT * 0.5 ** (age / half_life))
+
+
+def _reached(
+    candidate: Candidate, source: int, at_place: dict[tuple[str | None, int | None], int]
+) -> Iterator[tuple[int, float]]:
+    """Give whom a hit's words count for, and how much: itself and its neighbours."""
+    yield source, 1.0
+    session, place = candidate.session_id, candidate.place
+    if place is None:
+        return
+    for step, share in _AFTER_A_QUESTION if candidate.asks else _BESIDE:
+        target = at_place.get((session, place + step))
+        if target is not None:
+            yield target, share

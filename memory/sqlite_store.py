@@ -8,9 +8,10 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from memory.candidates import NOTHING, REACH, Candidate, Candidates
+from memory.candidates import NOTHING, Candidates
 from memory.model import Category, Memory, NewMemory
 from memory.moments import microseconds, moment_of
+from memory.sqlite_search import find_candidates
 from memory.store import MOST_OF_A_HISTORY, MemoryStore
 from storage.person_file import PersonFiles, ensure_profile_row, generation_of
 
@@ -19,26 +20,6 @@ _COLUMNS = (
     "confidence, source_id, expires_at"
 )
 _CURRENT = "superseded_at IS NULL AND (expires_at IS NULL OR expires_at > ?)"
-
-_COUNT = "SELECT count(*) FROM memory_search WHERE memory_search MATCH ?"
-_RANKED = f"row, id, key, value, created_at, session_id, place, {_COLUMNS}"
-_HITS = (
-    f"SELECT {_RANKED} FROM memory JOIN ("  # noqa: S608 - constants only
-    "    SELECT rowid AS hit, rank AS score FROM memory_search"
-    "    WHERE memory_search MATCH ? ORDER BY rank LIMIT ?"
-    f") ON row = hit WHERE {_CURRENT}"
-)
-_NEIGHBOURS = (
-    f"SELECT {_RANKED} FROM memory WHERE row IN ("  # noqa: S608 - constants only
-    "    SELECT beside.row FROM json_each(?1) AS hit JOIN memory AS told ON told.row = hit.value"
-    "    JOIN memory AS beside ON beside.session_id = told.session_id"
-    f"        AND beside.place BETWEEN told.place - {REACH} AND told.place + {REACH}"
-    "    EXCEPT SELECT value FROM json_each(?1)"
-    f") AND {_CURRENT.replace('?', '?2')}"
-)
-_COMMON = 0.25
-_ALWAYS_MATCHED = 1_000
-"""A word that so few memories hold costs next to nothing, however few memories there are."""
 
 
 class SqliteMemoryStore(MemoryStore):
@@ -73,7 +54,8 @@ class SqliteMemoryStore(MemoryStore):
         if not words:
             return NOTHING
         with self._people.reading(user) as file:
-            return _candidates(file, user, [_match(forms) for forms in words], limit)
+            total, frequencies, found = find_candidates(file, words, limit, _now())
+        return Candidates(total, frequencies, found, lambda ids: self._read(user, ids))
 
     def list_memories(self, user: str, category: Category | None, limit: int) -> list[Memory]:
         """Return current memories, newest first."""
@@ -107,6 +89,12 @@ class SqliteMemoryStore(MemoryStore):
             ).fetchall()
         return [_memory(user, row) for row in rows]
 
+    def _read(self, user: str, ids: Sequence[str]) -> list[Memory]:
+        condition = f"{_CURRENT} AND id IN (SELECT value FROM json_each(?))"
+        found = self._select(user, condition, (_now(), json.dumps(ids)))
+        by_id = {memory.id: memory for memory in found}
+        return [by_id[each] for each in ids if each in by_id]
+
     def _store_one(self, file: sqlite3.Connection, user: str, fence: int, new: NewMemory) -> Memory:
         known = file.execute(
             f"SELECT {_COLUMNS} FROM memory WHERE id = ?",  # noqa: S608 - constants only
@@ -129,38 +117,6 @@ class SqliteMemoryStore(MemoryStore):
             row,
         )
         return _memory(user, row)
-
-
-def _match(forms: Sequence[str]) -> str:
-    # In quotes a word is never an FTS5 operator.
-    return " OR ".join('"' + form.replace('"', '""') + '"' for form in forms)
-
-
-def _candidates(
-    file: sqlite3.Connection, user: str, matches: Sequence[str], limit: int
-) -> Candidates:
-    total: int = file.execute("SELECT coalesce(max(row), 0) FROM memory").fetchone()[0]
-    frequencies = [file.execute(_COUNT, (match,)).fetchone()[0] for match in matches]
-    wanted = " OR ".join(_worth_matching(matches, frequencies, total))
-    now = _now()
-    rows = file.execute(_HITS, (wanted, limit, now)).fetchall() if wanted else []
-    hits = len(rows)
-    rows += file.execute(_NEIGHBOURS, (json.dumps([row[0] for row in rows]), now)).fetchall()
-    found = [Candidate(*row[1:7], i < hits) for i, row in enumerate(rows)]
-
-    def read(index: int) -> Memory:
-        return _memory(user, rows[index][7:])
-
-    return Candidates(total, frequencies, found, read)
-
-
-def _worth_matching(
-    matches: Sequence[str], frequencies: Sequence[int], total: int
-) -> list[str]:
-    # What every fourth memory holds tells none from another, and costs most to look through.
-    common = max(total * _COMMON, _ALWAYS_MATCHED)
-    held = [(match, n) for match, n in zip(matches, frequencies, strict=True) if n]
-    return [match for match, n in held if n <= common] or [match for match, _ in held]
 
 
 def _close_earlier(

@@ -127,28 +127,32 @@ def _time_or_none(text: str | None) -> datetime | None:
 
 
 def _candidates(user: str, data: Any) -> Candidates:
-    rows = data["found"]
+    rows = {row[0]: row for row in data["found"]}
     found = [
-        Candidate(row[3], row[5], row[6], row[7], row[2], row[1], row[0])
-        for row in rows
+        Candidate(row[0], row[1], row[2], row[3], "?" in row[6], *(row[5:7] if row[4] else (None, None)))
+        for row in rows.values()
     ]
 
-    def read(index: int) -> Memory:
-        _, place, session_id, write_id, category, key, value, told_at, *rest = rows[index]
-        generation, confidence, source_id, expires_at = rest
-        return Memory(
-            id=write_id,
-            user=user,
-            category=Category.of(category),
-            key=key,
-            value=value,
-            created_at=moment_of(told_at),
-            session_id=session_id,
-            place=place,
-            generation=generation,
-            confidence=confidence,
-            source_id=source_id,
-            expires_at=None if expires_at is None else moment_of(expires_at),
-        )
+    def read(ids: Sequence[str]) -> list[Memory]:
+        return [_found(user, rows[each]) for each in ids]
 
     return Candidates(data["total"], data["frequencies"], found, read)
+
+
+def _found(user: str, row: Sequence[Any]) -> Memory:
+    write_id, told_at, session_id, place, _, key, value, category, *rest = row
+    generation, confidence, source_id, expires_at = rest
+    return Memory(
+        id=write_id,
+        user=user,
+        category=Category.of(category),
+        key=key,
+        value=value,
+        created_at=moment_of(told_at),
+        session_id=session_id,
+        place=place,
+        generation=generation,
+        confidence=confidence,
+        source_id=source_id,
+        expires_at=None if expires_at is None else moment_of(expires_at),
+    )

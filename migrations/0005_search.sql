@@ -33,7 +33,7 @@ drop function if exists public.search_memory(uuid, text[], integer);
 -- Candidates for a question, as one JSON document:
 --   total: how many current memories the person has
 --   frequencies: for each word in order, how many of them hold it
---   found: [[is_hit, place, session_id, id, category, key, value, created_at, generation,
+--   found: [[id, created_at, session_id, place, is_hit, key, value, category, generation,
 --            confidence, source_id, expires_at], ...], times in microseconds since the epoch
 -- Hits are the p_limit best by the rarity of what they share with the question; the others
 -- stand up to p_reach places beside a hit in its session.
@@ -140,9 +140,9 @@ begin
         'found', coalesce(
             (
                 select jsonb_agg(jsonb_build_array(
-                    found.is_hit, told.place, told.session_id, told.id, told.category, told.key,
-                    told.value, (extract(epoch from told.created_at) * 1000000)::bigint,
-                    told.generation, told.confidence, told.source_id,
+                    told.id, (extract(epoch from told.created_at) * 1000000)::bigint,
+                    told.session_id, told.place, found.is_hit, told.key, told.value,
+                    told.category, told.generation, told.confidence, told.source_id,
                     (extract(epoch from told.expires_at) * 1000000)::bigint
                 ))
                 from found join public.memory as told using (id)
