@@ -28,27 +28,18 @@ _FORMS = """
     wolf wolves; woman women; good better best; bad worse worst
 """
 
-_FAMILIES: dict[str, tuple[str, ...]] = {
-    family[0]: tuple(family)
-    for line in _FORMS.replace("\n", ";").split(";")
-    if (family := line.split())
-}
-_BASES: dict[str, str] = {
-    form: base for base, forms in _FAMILIES.items() for form in forms if form not in _FAMILIES
-}
+FAMILIES: tuple[tuple[str, ...], ...] = tuple(
+    tuple(family) for line in _FORMS.replace("\n", ";").split(";") if (family := line.split())
+)
+"""Each base form with its irregular forms."""
+
+_BASES = {form: family[0] for family in reversed(FAMILIES) for form in family}
 
 
 def base_form(word: str) -> str:
-    """Return the base form of an irregular one, and any other word as it is."""
-    return _BASES.get(word, word)
+    """Return the base form of an irregular one, and any other word as it is.
 
-
-def forms_of(word: str) -> tuple[str, ...]:
-    """Return the word with the irregular forms that it shares a base with.
-
-    >>> forms_of("went"), forms_of("walk")
-    (('go', 'went', 'gone'), ('walk',))
+    >>> base_form("went"), base_form("walked")
+    ('go', 'walked')
     """
-    base = _BASES.get(word, word)
-    family = _FAMILIES.get(base, (word,))
-    return family if word in family else (word, *family)
+    return _BASES.get(word, word)

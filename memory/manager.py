@@ -7,20 +7,13 @@ from datetime import datetime, timezone
 from dataclasses import replace
 
 from memory.model import Category, Memory, MemoryInputError, NewMemory, check_key
-from memory.query import read_question
-from memory.ranking import rank
+from memory.search import RELEVANT_COVERAGE, search
 from memory.store import MemoryStore
 from session_context import get_current_user, get_session_generation
 from storage import PersonErasedError
 from storage.lazily import Lazily
 
 MOST_RESULTS = 200
-
-MOST_HITS = 100
-"""How many hits are ranked; more cost time and hardly ever rank high."""
-
-RELEVANT_COVERAGE = 0.33
-"""How much of what a turn says a memory, with its neighbours, must hold to be recalled."""
 
 
 class MemoryManager:
@@ -84,7 +77,7 @@ class MemoryManager:
             query: any text; operators in it are words like others.
             limit: how many at most; values outside 1 to 200 are brought into that range.
         """
-        return self._ranked(query, _bounded(limit), least_coverage=0.0)
+        return self._search(query, limit, 0.0)
 
     def recall(self, text: str, limit: int = 10) -> list[Memory]:
         """Return what `search` does, but only what is relevant to the text, which may be nothing.
@@ -93,7 +86,7 @@ class MemoryManager:
             text: what the person said.
             limit: as for `search`.
         """
-        return self._ranked(text, _bounded(limit), least_coverage=RELEVANT_COVERAGE)
+        return self._search(text, limit, RELEVANT_COVERAGE)
 
     def list_memories(self, category: str | None = None, limit: int = 50) -> list[Memory]:
         """Return current memories, newest first, of one category or of all."""
@@ -112,16 +105,14 @@ class MemoryManager:
         wanted = None if category is None else Category.of(category)
         return self._store().forget(get_current_user(), wanted, check_key(key))
 
-    def _ranked(self, query: str, limit: int, *, least_coverage: float) -> list[Memory]:
-        now = datetime.now(timezone.utc)
-        question = read_question(query, now)
-        if not question.terms:
-            return []
-        forms = [term.forms for term in question.terms]
-        candidates = self._store().candidates(get_current_user(), forms, MOST_HITS)
-        ranked = rank(question, candidates, now)
-        return candidates.read(
-            [each.id for each in ranked if each.coverage >= least_coverage][:limit]
+    def _search(self, text: str, limit: int, least_coverage: float) -> list[Memory]:
+        return search(
+            self._store(),
+            get_current_user(),
+            text,
+            _bounded(limit),
+            now=datetime.now(timezone.utc),
+            least_coverage=least_coverage,
         )
 
     def _store(self) -> MemoryStore:

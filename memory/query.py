@@ -6,10 +6,9 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 
-from memory.irregular import forms_of
 from memory.model import MemoryInputError
 from memory.periods import Period, periods_in
-from memory.words import stem, words_of
+from memory.words import forms_of, stem, words_of
 
 _MOST_WORDS = 32
 _MOST_CHARACTERS = 2_000

@@ -40,7 +40,7 @@ SAID_BY = 0.6
 A_TIME_IS_SAID = 0.2
 IN_THE_PERIOD = 0.4
 SESSION = 0.2
-A_QUESTION_ITSELF = 0.9
+A_QUESTION_ITSELF = 0.8
 RECENT = 0.1
 RECENT_DAYS = 90.0
 """A memory gains up to a tenth for being new; half of that after 90 days."""

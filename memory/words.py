@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from Stemmer import Stemmer
 
-from memory.irregular import base_form
+from memory.irregular import FAMILIES, base_form
 
 _WORD = re.compile(r"[^\W_]+")
 _CACHED_STEMS = 50_000
@@ -32,6 +32,20 @@ def stem(word: str) -> str:
         word = _without_accents(word)
     with _stemming:
         return str(_english.stemWord(base_form(word)))
+
+
+def forms_of(word: str) -> tuple[str, ...]:
+    """Return the word, and the irregular forms that share its stem.
+
+    >>> forms_of("going"), forms_of("walk")
+    (('going', 'go', 'went', 'gone'), ('walk',))
+    """
+    return tuple(dict.fromkeys([word, *_families().get(stem(word), ())]))
+
+
+@lru_cache(1)
+def _families() -> dict[str, tuple[str, ...]]:
+    return {stem(family[0]): family for family in reversed(FAMILIES)}
 
 
 def _without_accents(text: str) -> str:
