@@ -65,14 +65,12 @@ class Speaker:
     def sentence(self) -> str:
         """Say something: content words with small ones between them."""
         content = self._content(self._random.randint(4, 12))
-        words = [
-            each for word in content for each in (self._random.choice(_SMALL), word)
-        ]
+        words = [each for word in content for each in (self._random.choice(_SMALL), word)]
         return " ".join(words).capitalize() + self._random.choice(".....?")
 
     def question(self, about: str) -> str:
         """Ask about something that was told, by two to four of its content words."""
-        content = [word for word in about.rstrip(".?").split()[1::2]]
+        content = about.rstrip(".?").split()[1::2]
         chosen = self._random.sample(content, min(len(content), self._random.randint(2, 4)))
         return f"What did I say about {' and '.join(chosen)}?"
 

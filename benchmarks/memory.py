@@ -84,9 +84,7 @@ def _filled(backend: str, total: int, data_dir: Path) -> Iterator[Store]:
         fill_postgres(stack.postgres.info.url, people)
         stack.supabase.reload_schema()
         wanted = ("SUPABASE_URL", "SUPABASE_SERVICE_ROLE_KEY")
-        yield Store(
-            "Supabase", {name: stack.environment()[name] for name in wanted}, _select_a_row
-        )
+        yield Store("Supabase", {name: stack.environment()[name] for name in wanted}, _select_a_row)
 
 
 def _select_a_row(storage: Storage) -> object:
@@ -171,7 +169,9 @@ def _measure_searches(store: Store, calls: int) -> list[float]:
         storage.close()
 
 
-def _write(settings: dict[str, str], stop: Event, written: multiprocessing.SimpleQueue[list[float]]) -> None:
+def _write(
+    settings: dict[str, str], stop: Event, written: multiprocessing.SimpleQueue[list[float]]
+) -> None:
     storage = open_storage(Settings.from_environment(settings).store)
     set_session_user(person(_CROWDED))
     store = _store(MemoryManager(lambda: open_memory_store(storage)))

@@ -19,7 +19,6 @@ import sys
 import tempfile
 import time
 import uuid
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -102,8 +101,8 @@ def main() -> int:
     for backend in backends:
         with _product(backend) as search_over:
             results[backend] = _measure(conversations, search_over)
-    _print(conversations, results)
-    file = write_json(f"recall-{asked.backend}", {name: _figures(r) for name, r in results.items()})
+    _print(results)
+    file = write_json(f"recall-{asked.backend}", _figures(results))
     print(f"\nwritten to {file}")
     return 0
 
@@ -204,37 +203,46 @@ def _turn(number: int, given: dict[str, Any]) -> Turn:
     return Turn(given["dia_id"], f"{given['speaker']}: {given['text']}", session, told_at)
 
 
-def _print(conversations: Sequence[Conversation], results: dict[str, list[Result]]) -> None:
+def _print(results: dict[str, list[Result]]) -> None:
     columns = ["", "questions", *(f"@{depth}" for depth in DEPTHS), "p50 ms", "p99 ms"]
-    groups: list[tuple[str, Callable[[Result], bool]]] = [("all", lambda _: True)]
-    for category in sorted({r.category for r in next(iter(results.values()))}):
-        groups.append((f"category {category}", lambda r, c=category: r.category == c))  # type: ignore[misc]
-    for each in conversations:
-        groups.append((f"conversation {each.name}", lambda r, n=each.name: r.conversation == n))  # type: ignore[misc]
-    for heading, belongs in groups:
-        rows: list[list[object]] = []
-        for name, all_results in results.items():
-            chosen = [r for r in all_results if belongs(r)]
-            times = [r.took_ms for r in chosen]
-            rows.append([name, len(chosen), *_means(chosen), percentile(times, 0.5), percentile(times, 0.99)])
-        print_table(f"Evidence recall, %, {heading}", columns, rows)
+    for heading, chosen in _groups(results).items():
+        print_table(
+            f"Evidence recall, %, {heading}", columns, [_row(n, r) for n, r in chosen.items()]
+        )
+
+
+def _groups(results: dict[str, list[Result]]) -> dict[str, dict[str, list[Result]]]:
+    """Return the results of each search: of all questions, and by category and conversation."""
+    groups = {"all": results}
+    for kind in ("category", "conversation"):
+        for value in sorted({getattr(each, kind) for each in next(iter(results.values()))}):
+            groups[f"{kind} {value}"] = {
+                name: [each for each in found if getattr(each, kind) == value]
+                for name, found in results.items()
+            }
+    return groups
+
+
+def _row(name: str, results: Sequence[Result]) -> list[object]:
+    times = [each.took_ms for each in results]
+    return [name, len(results), *_means(results), percentile(times, 0.5), percentile(times, 0.99)]
 
 
 def _means(results: Sequence[Result]) -> list[float]:
     return [100 * sum(r.recall[i] for r in results) / len(results) for i in range(len(DEPTHS))]
 
 
-def _figures(results: Sequence[Result]) -> dict[str, object]:
-    by_category: dict[str, list[Result]] = defaultdict(list)
-    for result in results:
-        by_category[result.category].append(result)
+def _figures(results: dict[str, list[Result]]) -> dict[str, object]:
+    depths = list(map(str, DEPTHS))
     return {
-        "questions": len(results),
-        "recall_at": dict(zip(map(str, DEPTHS), _means(results), strict=True)),
-        "by_category": {
-            category: dict(zip(map(str, DEPTHS), _means(chosen), strict=True))
-            for category, chosen in sorted(by_category.items())
-        },
+        heading: {
+            name: {
+                "questions": len(chosen),
+                "recall_at": dict(zip(depths, _means(chosen), strict=True)),
+            }
+            for name, chosen in of_each.items()
+        }
+        for heading, of_each in _groups(results).items()
     }
 
 

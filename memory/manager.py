@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime, timezone
 from dataclasses import replace
+from datetime import datetime, timezone
 
 from memory.model import Category, Memory, MemoryInputError, NewMemory, check_key
 from memory.search import RELEVANT_COVERAGE, search

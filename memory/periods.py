@@ -15,8 +15,16 @@ _TOLD_WITHIN = timedelta(days=7)
 """People tell of a day or a week while it is fresh: after it, and seldom at once."""
 
 _COUNTS = {
-    **{word: n for n, word in enumerate("one two three four five six seven eight nine ten".split(), 1)},
-    **{"a": 1, "an": 1, "couple": 2, "few": 3, "eleven": 11, "twelve": 12},
+    **{
+        word: n
+        for n, word in enumerate("one two three four five six seven eight nine ten".split(), 1)
+    },
+    "a": 1,
+    "an": 1,
+    "couple": 2,
+    "few": 3,
+    "eleven": 11,
+    "twelve": 12,
 }
 _MONTH = "(?P<month>" + "|".join(MONTHS[1:]) + ")"
 _YEAR = r"(?P<year>(?:19|20)\d\d)"
@@ -69,7 +77,9 @@ def periods_in(text: str, now: datetime) -> list[Period]:
 
 
 def _may_is_a_verb(text: str) -> bool:
-    return not re.search(r"\b(in|of|last|since|this|next|until|by|during|\d+(st|nd|rd|th)?) may\b", text)
+    return not re.search(
+        r"\b(in|of|last|since|this|next|until|by|during|\d+(st|nd|rd|th)?) may\b", text
+    )
 
 
 def _exact_day(match: re.Match[str], today: date) -> Period | None:
@@ -119,7 +129,11 @@ def _day_before(match: re.Match[str], today: date) -> Period:
 
 
 def _ago(match: re.Match[str], today: date) -> Period:
-    word = match["count"].removeprefix("a ").removesuffix(" of") if len(match["count"]) > 2 else match["count"]
+    word = (
+        match["count"].removeprefix("a ").removesuffix(" of")
+        if len(match["count"]) > 2
+        else match["count"]
+    )
     count = _COUNTS.get(word) or int(word)
     days = {"day": 1, "week": 7, "month": 30, "year": 365}[match["unit"]]
     middle = today - timedelta(days=min(count * days, (today - date.min).days - 400))
@@ -165,7 +179,10 @@ def _readers() -> Iterator[tuple[re.Pattern[str], _Reader]]:
     yield re.compile(rf"\b{_MONTH}\b"), _month
     yield re.compile(_AGO), _ago
     yield re.compile(rf"\b{_YEAR}\b"), _year
-    yield re.compile(r"\b(?:yesterday|today|tonight|this (?:morning|afternoon|evening))\b"), _day_before
+    yield (
+        re.compile(r"\b(?:yesterday|today|tonight|this (?:morning|afternoon|evening))\b"),
+        _day_before,
+    )
     yield re.compile(r"\b(?:last|past) (?P<unit>night|weekend|week|month|year)\b"), _last_unit
     yield re.compile(r"\bthis (?P<unit>week|month|year)\b"), _this_unit
     yield re.compile(rf"\b(?:last|on) (?P<weekday>{'|'.join(WEEKDAYS)})\b"), _weekday

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 
+from memory.irregular import base_form
 from memory.model import MemoryInputError
 from memory.periods import Period, periods_in
 from memory.words import forms_of, stem, words_of
@@ -17,7 +18,8 @@ _MOST_CHARACTERS = 2_000
 _STOP_WORDS = frozenset(
     """
     a about actually also am an and any anything are as ask at be because been but by can
-    could did do does doing done for from get give go got had has have having he her here hers
+    could did do does doing done for from get getting give giving go goes going got had has have
+    having he her here hers
     hey hi him his how i if in into is it its just know let like me mine my no not now of off
     oh ok okay on or our out please remember remind say she should so some something tell than
     thanks that the their them then there these they this those to too uh um up us very was we
@@ -30,8 +32,8 @@ _FRAME_WORDS = frozenset(
     """
     both call called consider considered consist current currently day during ever feel felt
     first happen happened happening kind last likely long lot made make many much name names
-    new old one people person recent recently say said since sort take taken thing things think
-    thought time times took type types use used want wanted way went
+    new old one people person recent recently since sort take taken thing things think
+    thought time times took type types use used want wanted way
     """.split()
 )
 _FRAME_WEIGHT = 0.5
@@ -112,4 +114,8 @@ def search_words(text: str) -> list[str]:
     if not isinstance(text, str):
         raise MemoryInputError("the query is not text")
     words = dict.fromkeys(words_of(text[:_MOST_CHARACTERS]))
-    return [word for word in words if word not in _STOP_WORDS][:_MOST_WORDS]
+    return [word for word in words if not _is_stop_word(word)][:_MOST_WORDS]
+
+
+def _is_stop_word(word: str) -> bool:
+    return word in _STOP_WORDS or base_form(word) in _STOP_WORDS

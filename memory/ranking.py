@@ -118,6 +118,10 @@ def term_weights(question: Question, candidates: Candidates) -> list[float]:
     ]
 
 
+_Places = dict[tuple[str | None, int], int]
+"""Which candidate stands where in which session."""
+
+
 class _Hit(NamedTuple):
     """What a hit says in terms of the question.
 
@@ -211,7 +215,9 @@ def _in_context(
 ) -> tuple[list[float], list[float]]:
     """Return each candidate's score and coverage, by what it and its neighbours hold."""
     terms = len(weights)
-    at_place = {(c.session_id, c.place): i for i, c in enumerate(found) if c.place is not None}
+    at_place: _Places = {
+        (c.session_id, c.place): i for i, c in enumerate(found) if c.place is not None
+    }
     scores, covered = [0.0] * len(found), [0.0] * len(found)
     most = [0.0] * (len(found) * terms)
     for source, hit in hits.items():
@@ -234,9 +240,7 @@ def _in_context(
     return scores, coverages
 
 
-def _favour_the_period(
-    question: Question, found: Sequence[Candidate], scores: list[float]
-) -> None:
+def _favour_the_period(question: Question, found: Sequence[Candidate], scores: list[float]) -> None:
     if not question.periods:
         return
     most = max(scores)
@@ -268,9 +272,7 @@ def _favour_statements_and_the_new(
         scores[i] *= asked * (1 + RECENT * 0.5 ** (age / half_life))
 
 
-def _reached(
-    candidate: Candidate, source: int, at_place: dict[tuple[str | None, int | None], int]
-) -> Iterator[tuple[int, float]]:
+def _reached(candidate: Candidate, source: int, at_place: _Places) -> Iterator[tuple[int, float]]:
     """Give whom a hit's words count for, and how much: itself and its neighbours."""
     yield source, 1.0
     session, place = candidate.session_id, candidate.place

@@ -20,6 +20,7 @@ _COLUMNS = (
     "confidence, source_id, expires_at"
 )
 _CURRENT = "superseded_at IS NULL AND (expires_at IS NULL OR expires_at > ?)"
+_AMONG = "id IN (SELECT value FROM json_each(?))"
 
 
 class SqliteMemoryStore(MemoryStore):
@@ -90,8 +91,7 @@ class SqliteMemoryStore(MemoryStore):
         return [_memory(user, row) for row in rows]
 
     def _read(self, user: str, ids: Sequence[str]) -> list[Memory]:
-        condition = f"{_CURRENT} AND id IN (SELECT value FROM json_each(?))"
-        found = self._select(user, condition, (_now(), json.dumps(ids)))
+        found = self._select(user, f"{_CURRENT} AND {_AMONG}", (_now(), json.dumps(ids)))
         by_id = {memory.id: memory for memory in found}
         return [by_id[each] for each in ids if each in by_id]
 

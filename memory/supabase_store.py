@@ -129,7 +129,9 @@ def _time_or_none(text: str | None) -> datetime | None:
 def _candidates(user: str, data: Any) -> Candidates:
     rows = {row[0]: row for row in data["found"]}
     found = [
-        Candidate(row[0], row[1], row[2], row[3], "?" in row[6], *(row[5:7] if row[4] else (None, None)))
+        Candidate(
+            row[0], row[1], row[2], row[3], "?" in row[6], *(row[5:7] if row[4] else (None, None))
+        )
         for row in rows.values()
     ]
 
