@@ -62,11 +62,11 @@ def fill_postgres(url: str, people: dict[str, int]) -> None:
         held = database.execute("select count(*) from public.profiles").fetchone()
         if held is not None and held[0] >= len(people):
             return
-        definition = database.execute("select pg_get_indexdef('public.memory_words'::regclass)")
+        definition = database.execute("select pg_get_indexdef('public.memory_search'::regclass)")
         [index] = definition.fetchone() or [""]
         with database.transaction():
             database.execute("truncate public.profiles cascade")
-            database.execute("drop index public.memory_words")
+            database.execute("drop index public.memory_search")
             _copy(database, people)
             database.execute("set local maintenance_work_mem = '512MB'")
             database.execute(index)  # built at once: row by row it takes ten times as long

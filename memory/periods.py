@@ -26,6 +26,8 @@ _COUNTS = {
     "eleven": 11,
     "twelve": 12,
 }
+_BEFORE_A_MONTH = r"\b(?:in|of|last|since|this|next|until|by|during|past|\d+(?:st|nd|rd|th)?)"
+_PRONOUN = "(?:i|we|you|he|she|it|they|the)"
 _MONTH = "(?P<month>" + "|".join(MONTHS[1:]) + ")"
 _YEAR = r"(?P<year>(?:19|20)\d\d)"
 _DAY = r"(?P<day>[0-3]?\d)(?:st|nd|rd|th)?"
@@ -61,11 +63,10 @@ class Period:
 def periods_in(text: str, now: datetime) -> list[Period]:
     """Return the periods that a text names, seen from ``now``.
 
-    The month of May is told from the verb by its capital letter, or by what stands beside it.
+    The months of May and March are told from the verbs by their capital letter, or by what
+    stands before them.
     """
-    lower = re.sub(r"\bmay\b", "", text) if _may_is_a_verb(text) else text
-    lower = lower.lower().replace(",", " ")
-    lower = re.sub(r"\s+", " ", lower)
+    lower = " ".join(_without_verbs(text).lower().replace(",", " ").split())
     found: list[Period] = []
     for pattern, read in _READERS:
         for match in pattern.finditer(lower):
@@ -76,10 +77,13 @@ def periods_in(text: str, now: datetime) -> list[Period]:
     return found
 
 
-def _may_is_a_verb(text: str) -> bool:
-    return not re.search(
-        r"\b(in|of|last|since|this|next|until|by|during|\d+(st|nd|rd|th)?) may\b", text
-    )
+def _without_verbs(text: str) -> str:
+    """Take out "may" and "march" where nothing says that they are months."""
+    for month in ("may", "march"):
+        if not re.search(rf"{_BEFORE_A_MONTH} {month}\b", text, re.IGNORECASE):
+            text = re.sub(rf"\b{month}\b", " ", text)
+            text = re.sub(rf"\b{month} {_PRONOUN}\b", " ", text, flags=re.IGNORECASE)
+    return text
 
 
 def _exact_day(match: re.Match[str], today: date) -> Period | None:
@@ -123,8 +127,8 @@ def _year(match: re.Match[str], _: date) -> Period:
     return Period(date(year, 1, 1), date(year, 12, 31), weight=0.25)
 
 
-def _day_before(match: re.Match[str], today: date) -> Period:
-    day = today - timedelta(days={"today": 0, "tonight": 0}.get(match[0], 1))
+def _day_by_name(match: re.Match[str], today: date) -> Period:
+    day = today - timedelta(days=1 if match[0] == "yesterday" else 0)
     return Period(day, day)
 
 
@@ -181,7 +185,7 @@ def _readers() -> Iterator[tuple[re.Pattern[str], _Reader]]:
     yield re.compile(rf"\b{_YEAR}\b"), _year
     yield (
         re.compile(r"\b(?:yesterday|today|tonight|this (?:morning|afternoon|evening))\b"),
-        _day_before,
+        _day_by_name,
     )
     yield re.compile(r"\b(?:last|past) (?P<unit>night|weekend|week|month|year)\b"), _last_unit
     yield re.compile(r"\bthis (?P<unit>week|month|year)\b"), _this_unit

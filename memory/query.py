@@ -14,7 +14,7 @@ from memory.words import forms_of, stem, words_of
 _MOST_WORDS = 32
 _MOST_CHARACTERS = 2_000
 
-# The last line is what a contraction leaves: it's, don't, I'd, we'll.
+# The last line is what a contraction leaves: it's, I'd, we'll.
 _STOP_WORDS = frozenset(
     """
     a about actually also am an and any anything are as ask at be because been but by can
@@ -24,7 +24,7 @@ _STOP_WORDS = frozenset(
     oh ok okay on or our out please remember remind say she should so some something tell than
     thanks that the their them then there these they this those to too uh um up us very was we
     well were what when where which who why will with would yes you your
-    d ll m re s t ve
+    d ll m re s ve
     """.split()
 )
 
@@ -38,6 +38,9 @@ _FRAME_WORDS = frozenset(
 )
 _FRAME_WEIGHT = 0.5
 """Words that shape a question more than they say what it is about."""
+
+_NEGATED = re.compile(r"\b\w+n't\b", re.IGNORECASE)
+"""don't, can't, wasn't: what they leave of a word would be searched for."""
 
 _WHEN = re.compile(
     r"\bwhen\b|\b(what|which) (date|day|month|year|time)\b|\bhow long ago\b", re.IGNORECASE
@@ -113,7 +116,8 @@ def search_words(text: str) -> list[str]:
     """
     if not isinstance(text, str):
         raise MemoryInputError("the query is not text")
-    words = dict.fromkeys(words_of(text[:_MOST_CHARACTERS]))
+    said = _NEGATED.sub(" ", text[:_MOST_CHARACTERS].replace("\u2019", "'"))
+    words = dict.fromkeys(words_of(said))
     return [word for word in words if not _is_stop_word(word)][:_MOST_WORDS]
 
 

@@ -30,20 +30,30 @@ $$;
 revoke execute on function voice_agent.person_words(uuid, text) from public, anon;
 grant execute on function voice_agent.person_words(uuid, text) to service_role, authenticated;
 
--- Writing the column anew holds the table's lock; lock_timeout bounds the wait for it.
--- squawk-ignore adding-field-with-default
-alter table public.memory add column if not exists words tsvector generated always as (
-    voice_agent.person_words(user_id, key || ' ' || value)
-) stored;
+-- An older column of that name goes with its index. Writing it anew holds the table's lock.
+do $$
+begin
+    if not exists (
+        select from pg_catalog.pg_attribute as columns
+        join pg_catalog.pg_attrdef as made
+            on made.adrelid = columns.attrelid and made.adnum = columns.attnum
+        where columns.attrelid = 'public.memory'::regclass
+            and columns.attname = 'search'
+            and pg_get_expr(made.adbin, made.adrelid) ~ 'person_words'
+    ) then
+        alter table public.memory
+            drop column if exists search,
+            add column search tsvector generated always as (
+                voice_agent.person_words(user_id, key || ' ' || value)
+            ) stored;
+    end if;
+end
+$$;
 
 -- Without fastupdate: a search would read through what it has put off.
 -- squawk-ignore require-concurrent-index-creation
-create index if not exists memory_words on public.memory using gin (words)
+create index if not exists memory_search on public.memory using gin (search)
     with (fastupdate = off);
-
--- Its index goes with it. Nothing but the function that is replaced below has read it.
--- squawk-ignore ban-drop-column
-alter table public.memory drop column if exists search;
 
 -- squawk-ignore ban-drop-function
 drop function if exists public.search_memory(uuid, text[], integer);
@@ -56,7 +66,7 @@ drop function if exists public.search_memory(uuid, text[], integer);
 -- Hits are the p_limit best by the rarity of what they share with the question; the others
 -- stand up to p_reach places beside a hit in its session.
 --   p_words: for each word its forms, separated by spaces; any of them counts.
--- Runs with its owner's rights: under row level security the index on words would not be used,
+-- Runs with its owner's rights: under row level security the index on search would not be used,
 -- as @@ is not leakproof. So it checks the caller, and names the user in every condition.
 create or replace function public.search_memory(
     p_user uuid, p_words text[], p_limit integer, p_reach integer
@@ -92,7 +102,7 @@ begin
     shared as materialized (
         select told.id, told.created_at, told.session_id, told.place, term.position
         from unnest(terms) with ordinality as term (query, position)
-        join public.memory as told on told.words @@ term.query
+        join public.memory as told on told.search @@ term.query
         where numnode(term.query) > 0
             and told.user_id = p_user
             and told.superseded_at is null
