@@ -179,7 +179,7 @@ async def test_a_search_that_failed_while_the_person_spoke_is_tried_again_for_th
     source = ScriptedMemory(StorageUnavailableError("away"), [memory("blue")])
     recall = recall_over(source, threads)
     recall.hear("which color", is_final=True)
-    await eventually(lambda: source.asked and not recall._searches)
+    await eventually(lambda: bool(source.asked) and not recall._searches)
     assert await recall.find("which color") == [memory("blue")]
     await recall.aclose()
 
