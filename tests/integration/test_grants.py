@@ -31,6 +31,7 @@ USERS_RIGHTS = {
 }
 USERS_FUNCTIONS = {
     "generation_of",
+    "person_words",
     "remember",
     "search_memory",
     "update_onboarding_details",
@@ -168,7 +169,7 @@ REQUESTS = [
     ("POST", "/rpc/ensure_profile", {"p_user": ALICE, "p_email": None}),
     ("POST", "/rpc/bind_person", {"p_user": ALICE, "p_email": None}),
     ("POST", "/rpc/remember", {"p_user": ALICE, "p_memories": []}),
-    ("POST", "/rpc/search_memory", {"p_user": ALICE, "p_words": ["x"], "p_limit": 5}),
+    ("POST", "/rpc/search_memory", {"p_user": ALICE, "p_words": ["x"], "p_limit": 5, "p_reach": 1}),
     ("POST", "/rpc/update_user_profile", {"p_user": ALICE, "p_changes": {}}),
     ("POST", "/rpc/update_onboarding_details", {"p_user": ALICE, "p_changes": {}}),
     ("GET", "/schema_migrations", None),

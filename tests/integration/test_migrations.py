@@ -218,6 +218,54 @@ def test_only_the_person_and_the_service_role_act_for_a_person(database, role, s
         assert connection.execute(query, (ALICE,)).fetchone() == (may, False)
 
 
+@pytest.mark.parametrize(
+    ("role", "subject", "finds"),
+    [
+        ("service_role", None, True),
+        ("authenticated", ALICE, True),
+        ("authenticated", "1bbc064c-d74a-56e6-a2b9-009139975e85", False),
+        ("authenticated", None, False),
+        ("anon", ALICE, False),
+    ],
+)
+def test_a_search_is_for_the_person_and_the_service_role_only(database, role, subject, finds):
+    apply(database.url)
+    execute(database, f"insert into public.profiles (id) values ('{ALICE}')")
+    told = "insert into public.memory (id, user_id, category, key, value) values "
+    execute(database, f"{told} (gen_random_uuid(), '{ALICE}', 'FACT', 'pet', 'a cat')")
+    with psycopg.connect(database.url) as connection:
+        claims = json.dumps({"sub": subject} if subject else {})
+        connection.execute("select set_config('request.jwt.claims', %s, true)", (claims,))
+        connection.execute(f"set local role {role}")
+        query = "select public.search_memory(%s, array['cat'], 5, 2) -> 'frequencies'"
+        if finds:
+            assert connection.execute(query, (ALICE,)).fetchone() == ([1],)
+        else:
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(query, (ALICE,))
+
+
+def test_a_search_for_nobody_is_refused(database):
+    apply(database.url)
+    with (
+        psycopg.connect(database.url) as connection,
+        pytest.raises(psycopg.errors.InsufficientPrivilege),
+    ):
+        connection.execute("select public.search_memory(null, array['cat'], 5, 2)")
+
+
+def test_people_whose_ids_begin_alike_find_their_own_words_only(database):
+    apply(database.url)
+    alike = ALICE[:-1] + ("0" if ALICE[-1] != "0" else "1")
+    told = "insert into public.memory (id, user_id, category, key, value) values "
+    for user, value in ((ALICE, "a cat"), (alike, "another cat")):
+        execute(database, f"insert into public.profiles (id) values ('{user}')")
+        execute(database, f"{told} (gen_random_uuid(), '{user}', 'FACT', 'pet', '{value}')")
+    with psycopg.connect(database.url) as connection:
+        query = "select public.search_memory(%s, array['cat'], 5, 2) -> 'found' -> 0 ->> 6"
+        assert connection.execute(query, (ALICE,)).fetchone() == ("a cat",)
+
+
 def test_memories_from_before_places_get_theirs(database):
     for file in migration_files()[:3]:
         execute(database, file.read_text())
