@@ -80,6 +80,20 @@ class MemoryManager:
         wanted = None if category is None else Category.of(category)
         return self._store().forget(get_current_user(), wanted, check_key(key))
 
+    def drain(self, deadline_s: float) -> bool:
+        """Wait until what was told is where it is to stay, for at most ``deadline_s`` seconds.
+
+        Returns:
+            Whether it is; what is not stays in the outbox, to be delivered later.
+        """
+        return self._store().drain(get_current_user(), deadline_s)
+
+    def close(self) -> None:
+        """Close the store where it is open; a later call opens it again."""
+        store = self._opened.take()
+        if store is not None:
+            store.close()
+
     def _store(self) -> MemoryStore:
         return self._opened.get()
 
