@@ -18,7 +18,7 @@ from __future__ import annotations
 import threading
 import uuid
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 IDENTITY_NAMESPACE = uuid.UUID("6ba7b810-9dad-11d1-80b4-00c04fd430c8")
 """RFC 9562's DNS namespace, which existing deployments already derive their ids from."""
@@ -50,14 +50,17 @@ class SessionUser:
     Attributes:
         identity: the identity exactly as LiveKit gave it.
         uuid: the uuid5 derived from it, lower-case with hyphens.
+        generation: how often they had been erased when the store was last asked; None
+            while it was not.
     """
 
     identity: str
     uuid: str
+    generation: int | None = None
 
 
 class JobBinding:
-    """The user of one job: empty at first, filled once, never changed."""
+    """The user of one job: empty at first, filled once, never somebody else."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -75,11 +78,23 @@ class JobBinding:
             SessionUserConflictError: the job serves somebody else.
         """
         with self._lock:
-            if self._user is not None and self._user != user:
+            if self._user is None:
+                self._user = user
+            elif self._user.identity != user.identity:
                 raise SessionUserConflictError(
                     "this job already serves another user; start a new job for a new user"
                 )
-            self._user = user
+
+    def set_generation(self, generation: int) -> None:
+        """Note the bound user's generation.
+
+        Raises:
+            NoSessionUserError: nobody is bound.
+        """
+        with self._lock:
+            if self._user is None:
+                raise NoSessionUserError("bind a user before their generation")
+            self._user = replace(self._user, generation=generation)
 
 
 _context_user: ContextVar[SessionUser | None] = ContextVar("session_user", default=None)
@@ -157,6 +172,31 @@ def get_session_identity() -> str | None:
     """Return the bound user's identity, or None when nobody is bound."""
     user = _bound_user()
     return user.identity if user else None
+
+
+def set_session_generation(generation: int) -> None:
+    """Note how often the bound user has been erased, as the store says.
+
+    What the session writes from now on carries this number, and the store drops a write
+    whose number is older than its own: what was told before an erasure stays erased.
+
+    Raises:
+        NoSessionUserError: nobody is bound.
+    """
+    binding = _current_binding()
+    if binding is not None:
+        binding.set_generation(generation)
+        return
+    user = _context_user.get()
+    if user is None:
+        raise NoSessionUserError("bind a user before their generation")
+    _context_user.set(replace(user, generation=generation))
+
+
+def get_session_generation() -> int | None:
+    """Return the bound user's generation, or None where nobody is bound or it is unknown."""
+    user = _bound_user()
+    return user.generation if user else None
 
 
 def get_current_user() -> str:

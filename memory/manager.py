@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from memory.model import Category, Memory, MemoryInputError, NewMemory, check_key
 from memory.query import search_words
 from memory.store import MemoryStore
-from session_context import get_current_user
+from session_context import get_current_user, get_session_generation
+from storage import PersonErasedError
 from storage.lazily import Lazily
 
 MOST_RESULTS = 200
@@ -35,12 +37,28 @@ class MemoryManager:
 
         Raises:
             MemoryInputError: the key or the value is empty, too long or not text.
+            PersonErasedError: the person was erased since the session was bound.
         """
         return self.store_all([NewMemory(Category.of(category), key, value)])[0]
 
     def store_all(self, memories: Sequence[NewMemory]) -> list[Memory]:
-        """Remember several values, all of them or none."""
-        return self._store().store(get_current_user(), memories)
+        """Remember several values, all of them or none.
+
+        Raises:
+            PersonErasedError: at least one was told before the person was erased. The others
+                are stored.
+        """
+        generation = get_session_generation()
+        told = [
+            memory if memory.generation is not None else replace(memory, generation=generation)
+            for memory in memories
+        ]
+        stored = self._store().store(get_current_user(), told)
+        if len(stored) < len(told):
+            raise PersonErasedError(
+                "what was told before the person was erased is not stored; bind the session anew"
+            )
+        return stored
 
     def retrieve(self, category: str, key: str) -> str | None:
         """Return the current value of the key, or None.

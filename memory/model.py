@@ -57,6 +57,11 @@ class Memory:
         created_at: when it was told, UTC.
         superseded_at: when a later value took its place; None while it is current.
         session_id: the session in which it was told, if in one.
+        place: its position among the memories of that session, from 1.
+        generation: how often the person had been erased when it was told.
+        confidence: how sure we are of it, 0 to 1; None where nobody judged.
+        source_id: the write that it was derived from, if from one.
+        expires_at: when it stops to be true; None where it lasts.
     """
 
     id: str
@@ -67,6 +72,11 @@ class Memory:
     created_at: datetime
     superseded_at: datetime | None = None
     session_id: str | None = None
+    place: int | None = None
+    generation: int = 0
+    confidence: float | None = None
+    source_id: str | None = None
+    expires_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -82,6 +92,12 @@ class NewMemory:
         session_id: the session in which it is told.
         next_free_key: the key ends in a number, which moves on while the key is taken, so
             that two things told in one millisecond are both kept.
+        generation: the person's, as `session_context` knew it when they told this. The store
+            drops what is older than the person's last erasure; None means told now.
+        confidence: how sure we are of it, 0 to 1.
+        source_id: the write that it was derived from.
+        expires_at: when it stops to be true, with a time zone. From then on no read but
+            history gives it.
 
     Raises:
         MemoryInputError: a value is empty, too long, or not storable text.
@@ -94,14 +110,24 @@ class NewMemory:
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
     session_id: str | None = None
     next_free_key: bool = False
+    generation: int | None = None
+    confidence: float | None = None
+    source_id: str | None = None
+    expires_at: datetime | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "category", Category.of(self.category))
         _check_text("key", self.key, MAX_KEY_LENGTH)
         _check_text("value", self.value, MAX_VALUE_LENGTH)
         object.__setattr__(self, "id", _uuid(self.id))
-        if self.created_at.tzinfo is None:
-            raise MemoryInputError("created_at has no time zone; give it one")
+        if self.source_id is not None:
+            object.__setattr__(self, "source_id", _uuid(self.source_id))
+        for name in ("created_at", "expires_at"):
+            moment = getattr(self, name)
+            if moment is not None and moment.tzinfo is None:
+                raise MemoryInputError(f"{name} has no time zone; give it one")
+        if self.confidence is not None and not 0 <= self.confidence <= 1:
+            raise MemoryInputError("the confidence must be between 0 and 1")
         if self.next_free_key and self.key[-1:] not in "0123456789":
             raise MemoryInputError("a key that may move on must end in a number")
 

@@ -27,7 +27,7 @@ from memory.categories import categorise
 from memory.gate import is_worth_keeping
 from memory.manager import MemoryManager
 from memory.model import MAX_VALUE_LENGTH, Memory, MemoryInputError, NewMemory
-from session_context import get_session_user_uuid
+from session_context import get_session_generation, get_session_user_uuid
 from storage import StorageError, StorageRejectedError, StoreThreads
 
 logger = logging.getLogger("memory.recorder")
@@ -53,11 +53,13 @@ class UserTurn:
         text: what they said.
         item_id: the conversation item's id, unique within its session.
         said_at: seconds since the epoch.
+        generation: the person's when they said it, which `Recorder.hear` fills in.
     """
 
     text: str
     item_id: str
     said_at: float
+    generation: int | None = None
 
 
 class Recorder:
@@ -99,7 +101,7 @@ class Recorder:
             logger.warning("a turn was cut", extra={"characters": len(turn.text)})
             turn = replace(turn, text=turn.text[:MAX_VALUE_LENGTH])
         try:
-            self._turns.put_nowait(turn)
+            self._turns.put_nowait(replace(turn, generation=get_session_generation()))
         except asyncio.QueueFull:
             _TURNS.labels("dropped").inc()
             logger.error("a turn was dropped: the store has been away for too long")
@@ -197,6 +199,7 @@ class Recorder:
             id=write_id(self._session_id, turn.item_id, "turn"),
             session_id=self._session_id,
             next_free_key=True,
+            generation=turn.generation,
         )
 
     async def _until_taken(self, call: Callable[[], T], threads: StoreThreads) -> T:

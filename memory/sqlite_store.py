@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
+from typing import Any
 
 from memory.model import Category, Memory, NewMemory
 from memory.store import MOST_OF_A_HISTORY, MemoryStore
-from storage.person_file import PersonFiles, ensure_profile_row
+from storage.person_file import PersonFiles, ensure_profile_row, generation_of
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-_COLUMNS = "id, category, key, value, created_at, superseded_at, session_id"
+_COLUMNS = (
+    "id, category, key, value, created_at, superseded_at, session_id, place, generation, "
+    "confidence, source_id, expires_at"
+)
+_CURRENT = "superseded_at IS NULL AND (expires_at IS NULL OR expires_at > ?)"
 
 
 class SqliteMemoryStore(MemoryStore):
@@ -29,14 +35,16 @@ class SqliteMemoryStore(MemoryStore):
         if not memories:
             return []
         with self._people.writing(user) as file:
-            ensure_profile_row(file, email=None)
-            return [self._store_one(file, user, memory) for memory in memories]
+            fence = generation_of(file)
+            kept = [new for new in memories if new.generation is None or new.generation >= fence]
+            if kept:
+                ensure_profile_row(file, email=None)
+            return [self._store_one(file, user, fence, new) for new in kept]
 
     def retrieve(self, user: str, category: Category, key: str) -> Memory | None:
         """Return the current value of the key."""
-        found = self._select(
-            user, "category = ? AND key = ? AND superseded_at IS NULL", (category.value, key)
-        )
+        condition = f"{_CURRENT} AND category = ? AND key = ?"
+        found = self._select(user, condition, (_now(), category.value, key))
         return found[0] if found else None
 
     def search(self, user: str, words: Sequence[str], limit: int) -> list[Memory]:
@@ -50,17 +58,17 @@ class SqliteMemoryStore(MemoryStore):
                 f"SELECT {_COLUMNS} FROM memory JOIN ("  # noqa: S608 - constants only
                 "    SELECT rowid AS hit, rank AS score FROM memory_search"
                 "    WHERE memory_search MATCH ? ORDER BY rank LIMIT ?"
-                ") ON row = hit ORDER BY score, created_at DESC, id",
-                (match, limit),
+                f") ON row = hit WHERE {_CURRENT} ORDER BY score, created_at DESC, id",
+                (match, limit, _now()),
             ).fetchall()
         return [_memory(user, row) for row in rows]
 
     def list_memories(self, user: str, category: Category | None, limit: int) -> list[Memory]:
         """Return current memories, newest first."""
         if category is None:
-            return self._select(user, "superseded_at IS NULL", (), limit)
-        condition = "superseded_at IS NULL AND category = ?"
-        return self._select(user, condition, (category.value,), limit)
+            return self._select(user, _CURRENT, (_now(),), limit)
+        condition = f"{_CURRENT} AND category = ?"
+        return self._select(user, condition, (_now(), category.value), limit)
 
     def history(self, user: str, category: Category, key: str) -> list[Memory]:
         """Return the values of the key, newest first."""
@@ -77,7 +85,7 @@ class SqliteMemoryStore(MemoryStore):
             ).rowcount
 
     def _select(
-        self, user: str, condition: str, values: tuple[str, ...], limit: int = -1
+        self, user: str, condition: str, values: tuple[str | int, ...], limit: int = -1
     ) -> list[Memory]:
         with self._people.reading(user) as file:
             rows = file.execute(
@@ -87,7 +95,7 @@ class SqliteMemoryStore(MemoryStore):
             ).fetchall()
         return [_memory(user, row) for row in rows]
 
-    def _store_one(self, file: sqlite3.Connection, user: str, new: NewMemory) -> Memory:
+    def _store_one(self, file: sqlite3.Connection, user: str, fence: int, new: NewMemory) -> Memory:
         known = file.execute(
             f"SELECT {_COLUMNS} FROM memory WHERE id = ?",  # noqa: S608 - constants only
             (new.id,),
@@ -97,9 +105,15 @@ class SqliteMemoryStore(MemoryStore):
         key = _free_key(file, new.key) if new.next_free_key else new.key
         told_at = _microseconds(new.created_at)
         later = _close_earlier(file, new.category.value, key, told_at, new.id)
-        row = (new.id, new.category.value, key, new.value, told_at, later, new.session_id)
+        row = (
+            *(new.id, new.category.value, key, new.value, told_at, later),
+            *(new.session_id, _next_place(file, new.session_id)),
+            fence if new.generation is None else new.generation,
+            *(new.confidence, new.source_id),
+            None if new.expires_at is None else _microseconds(new.expires_at),
+        )
         file.execute(
-            f"INSERT INTO memory ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - constants only
+            f"INSERT INTO memory ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - constants only
             row,
         )
         return _memory(user, row)
@@ -131,8 +145,18 @@ def _free_key(file: sqlite3.Connection, key: str) -> str:
     return key
 
 
-def _memory(user: str, row: tuple[str, str, str, str, int, int | None, str | None]) -> Memory:
-    write_id, category, key, value, created_at, superseded_at, session_id = row
+def _next_place(file: sqlite3.Connection, session_id: str | None) -> int | None:
+    if session_id is None:
+        return None
+    last: int | None = file.execute(
+        "SELECT max(place) FROM memory WHERE session_id = ?", (session_id,)
+    ).fetchone()[0]
+    return 1 + (last or 0)
+
+
+def _memory(user: str, row: tuple[Any, ...]) -> Memory:
+    write_id, category, key, value, created_at, superseded_at, session_id, *rest = row
+    place, generation, confidence, source_id, expires_at = rest
     return Memory(
         id=write_id,
         user=user,
@@ -142,7 +166,16 @@ def _memory(user: str, row: tuple[str, str, str, str, int, int | None, str | Non
         created_at=_time(created_at),
         superseded_at=None if superseded_at is None else _time(superseded_at),
         session_id=session_id,
+        place=place,
+        generation=generation,
+        confidence=confidence,
+        source_id=source_id,
+        expires_at=None if expires_at is None else _time(expires_at),
     )
+
+
+def _now() -> int:
+    return time.time_ns() // 1000
 
 
 def _microseconds(moment: datetime) -> int:

@@ -17,6 +17,8 @@ class MemoryStore(ABC):
     user, by uuid. Callers inside a session use `memory.MemoryManager`, which takes the user
     from the session.
 
+    What has expired is in no answer but a history's.
+
     Every call may raise `storage.StorageError`: unavailable, refused, not migrated, rejected.
     """
 
@@ -28,10 +30,11 @@ class MemoryStore(ABC):
         id), which stays as history. One told earlier than the current value, but arriving
         late, enters the history. A write whose id was stored before changes nothing.
 
-        The first memory of a person makes their profile's row.
+        The first memory of a person makes their profile's row. A memory whose generation is
+        older than the person's last erasure is dropped.
 
         Returns:
-            The memories as they are stored, in the order given.
+            The memories as they are stored, in the order given, without the dropped ones.
         """
 
     @abstractmethod

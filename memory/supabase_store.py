@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from memory.model import Category, Memory, NewMemory
 from memory.store import MOST_OF_A_HISTORY, MemoryStore
 from storage.supabase_clients import SupabaseClients, execute, read_time, rows
 
-_COLUMNS = "id, user_id, category, key, value, created_at, superseded_at, session_id"
+_COLUMNS = (
+    "id, user_id, category, key, value, created_at, superseded_at, session_id, place, "
+    "generation, confidence, source_id, expires_at"
+)
 
 
 class SupabaseMemoryStore(MemoryStore):
-    """The contract over PostgREST (migrations/0002_memory.sql).
+    """The contract over PostgREST (migrations/0002_memory.sql, 0004_facts.sql).
 
     Args:
         clients: gives each user's client; whoever made it closes it.
@@ -73,6 +77,7 @@ class SupabaseMemoryStore(MemoryStore):
             query = query.eq(column, value)
         if current:
             query = query.is_("superseded_at", "null")
+            query = query.or_("expires_at.is.null,expires_at.gt.now")
         ordered = query.order("created_at", desc=True).order("id", desc=True).limit(limit)
         return execute(ordered.retry(False), _read)
 
@@ -86,6 +91,10 @@ def _written(memory: NewMemory) -> dict[str, Any]:
         "created_at": memory.created_at.isoformat(),
         "session_id": memory.session_id,
         "next_free_key": memory.next_free_key,
+        "generation": memory.generation,
+        "confidence": memory.confidence,
+        "source_id": memory.source_id,
+        "expires_at": None if memory.expires_at is None else memory.expires_at.isoformat(),
     }
 
 
@@ -98,8 +107,17 @@ def _read(data: Any) -> list[Memory]:
             key=row["key"],
             value=row["value"],
             created_at=read_time(row["created_at"]),
-            superseded_at=read_time(row["superseded_at"]) if row["superseded_at"] else None,
+            superseded_at=_time_or_none(row["superseded_at"]),
             session_id=row["session_id"],
+            place=row["place"],
+            generation=row["generation"],
+            confidence=row["confidence"],
+            source_id=row["source_id"],
+            expires_at=_time_or_none(row["expires_at"]),
         )
         for row in rows(data)
     ]
+
+
+def _time_or_none(text: str | None) -> datetime | None:
+    return None if text is None else read_time(text)

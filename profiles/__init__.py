@@ -7,13 +7,21 @@ the environment says) when it is first used.
 from __future__ import annotations
 
 from profiles.manager import ProfileManager
-from profiles.model import OnboardingDetails, Person, Profile, ProfileInputError, UserProfile
+from profiles.model import (
+    BoundPerson,
+    OnboardingDetails,
+    Person,
+    Profile,
+    ProfileInputError,
+    UserProfile,
+)
 from profiles.sqlite_store import SqliteProfileStore
 from profiles.store import ProfileStore
 from profiles.supabase_store import SupabaseProfileStore
 from storage import Storage, default_storage
 
 __all__ = [
+    "BoundPerson",
     "OnboardingDetails",
     "Person",
     "Profile",

@@ -6,7 +6,13 @@ from collections.abc import Callable
 
 from profiles.model import OnboardingDetails, Person, UserProfile
 from profiles.store import ProfileStore
-from session_context import get_current_user, get_session_identity
+from session_context import (
+    get_current_user,
+    get_session_generation,
+    get_session_identity,
+    get_session_user_uuid,
+    set_session_generation,
+)
 from storage.lazily import Lazily
 
 
@@ -33,8 +39,14 @@ class ProfileManager:
         _ = self.store
 
     def ensure_exists(self) -> bool:
-        """Make the current user's row where there is none; True if this call made it."""
-        return self.store.ensure_profile_exists(get_current_user(), get_session_identity())
+        """Make the current user's row where there is none; True if this call made it.
+
+        A session learns the person's generation by it.
+        """
+        bound = self.store.bind_person(get_current_user(), get_session_identity())
+        if get_session_user_uuid() is not None:
+            set_session_generation(bound.generation)
+        return bound.created
 
     def get(self) -> Person:
         """Return all that is kept of the current user beside their memories."""
@@ -46,11 +58,13 @@ class ProfileManager:
 
     def change_about(self, **changes: object) -> UserProfile:
         """Change what is known of the current user (fields of `UserProfile`)."""
-        return self.store.update_user_profile(get_current_user(), changes)
+        return self.store.update_user_profile(get_current_user(), changes, get_session_generation())
 
     def change_details(self, **changes: object) -> OnboardingDetails:
         """Change the details of the current user (fields of `OnboardingDetails`)."""
-        return self.store.update_onboarding_details(get_current_user(), changes)
+        return self.store.update_onboarding_details(
+            get_current_user(), changes, get_session_generation()
+        )
 
     def forget(self) -> bool:
         """Delete what is known of the current user and the details they gave."""

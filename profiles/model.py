@@ -78,6 +78,19 @@ class Person:
     details: OnboardingDetails = field(default_factory=OnboardingDetails)
 
 
+@dataclass(frozen=True)
+class BoundPerson:
+    """What a session must know of a person before it serves them.
+
+    Attributes:
+        created: whether this call made their row.
+        generation: how often they have been erased; everything written for them carries it.
+    """
+
+    created: bool
+    generation: int
+
+
 def email_of(identity: str | None) -> str | None:
     """Return the identity where it is an e-mail address, else None."""
     if identity is None or len(identity) > _MAX_EMAIL_LENGTH:

@@ -8,6 +8,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from profiles.model import (
+    BoundPerson,
     OnboardingDetails,
     Person,
     Profile,
@@ -16,7 +17,8 @@ from profiles.model import (
     email_of,
 )
 from profiles.store import ProfileStore
-from storage.person_file import PersonFiles, ensure_profile_row
+from storage.errors import PersonErasedError
+from storage.person_file import PersonFiles, ensure_profile_row, generation_of
 
 _COLUMNS = {
     "profile": "email, is_first_login, created_at",
@@ -35,10 +37,11 @@ class SqliteProfileStore(ProfileStore):
     def __init__(self, people: PersonFiles) -> None:
         self._people = people
 
-    def ensure_profile_exists(self, user: str, original_identity: str | None = None) -> bool:
-        """Make the row in one statement."""
+    def bind_person(self, user: str, original_identity: str | None = None) -> BoundPerson:
+        """Make the row and read the generation in one transaction."""
         with self._people.writing(user) as file:
-            return ensure_profile_row(file, email=email_of(original_identity))
+            created = ensure_profile_row(file, email=email_of(original_identity))
+            return BoundPerson(created, generation_of(file))
 
     def get_person(self, user: str) -> Person:
         """Read the three rows."""
@@ -59,29 +62,37 @@ class SqliteProfileStore(ProfileStore):
             ensure_profile_row(file, email=None)
             file.execute("UPDATE profile SET is_first_login = 0")
 
-    def update_user_profile(self, user: str, changes: dict[str, object]) -> UserProfile:
+    def update_user_profile(
+        self, user: str, changes: dict[str, object], generation: int | None = None
+    ) -> UserProfile:
         """Change the named fields in one transaction."""
-        self._update(user, "user_profile", checked_changes(changes))
+        self._update(user, "user_profile", checked_changes(changes), generation)
         return self.get_person(user).about
 
     def forget_user_profile(self, user: str) -> bool:
         """Delete the row."""
         return self._delete(user, "user_profile")
 
-    def update_onboarding_details(self, user: str, changes: dict[str, object]) -> OnboardingDetails:
+    def update_onboarding_details(
+        self, user: str, changes: dict[str, object], generation: int | None = None
+    ) -> OnboardingDetails:
         """Change the named fields in one transaction."""
         checked = checked_changes(changes)
         if "interests" in checked:
             checked["interests"] = json.dumps(checked["interests"], ensure_ascii=False)
-        self._update(user, "onboarding_details", checked)
+        self._update(user, "onboarding_details", checked, generation)
         return self.get_person(user).details
 
     def forget_onboarding_details(self, user: str) -> bool:
         """Delete the row."""
         return self._delete(user, "onboarding_details")
 
-    def _update(self, user: str, table: str, changes: dict[str, object]) -> None:
+    def _update(
+        self, user: str, table: str, changes: dict[str, object], generation: int | None
+    ) -> None:
         with self._people.writing(user) as file:
+            if generation is not None and generation < generation_of(file):
+                raise PersonErasedError("the person was erased since; bind the session anew")
             ensure_profile_row(file, email=None)
             file.execute(
                 f"INSERT OR IGNORE INTO {table} (one, updated_at) VALUES (1, ?)",  # noqa: S608 - constants

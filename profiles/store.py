@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
-from profiles.model import OnboardingDetails, Person, UserProfile
+from profiles.model import BoundPerson, OnboardingDetails, Person, UserProfile
 
 
 class ProfileStore(ABC):
     """Keeps who people are, each person's row apart from everybody else's.
 
     Calls block; on an event loop run them in `storage.StoreThreads`. Every call may raise
-    `storage.StorageError`. The ``update_`` calls make the person's row when it is missing.
+    `storage.StorageError`. The ``update_`` calls make the person's row when it is missing,
+    and raise `storage.PersonErasedError` where the generation they are given is older than
+    the person's last erasure; None means now.
     """
 
-    @abstractmethod
     def ensure_profile_exists(self, user: str, original_identity: str | None = None) -> bool:
-        """Make the person's row where there is none.
+        """Make the person's row where there is none, and return whether this call did."""
+        return self.bind_person(user, original_identity).created
+
+    @abstractmethod
+    def bind_person(self, user: str, original_identity: str | None = None) -> BoundPerson:
+        """Make the person's row where there is none, and read their generation.
 
         Args:
             user: the person's uuid.
@@ -24,7 +30,7 @@ class ProfileStore(ABC):
                 has none yet.
 
         Returns:
-            ``created``: True for exactly one of all callers, however many come at once; for
+            ``created`` is True for exactly one of all callers, however many come at once; for
             none where a memory or a detail was stored first.
         """
 
@@ -37,7 +43,9 @@ class ProfileStore(ABC):
         """Note that a first conversation has taken place; makes the row when it is missing."""
 
     @abstractmethod
-    def update_user_profile(self, user: str, changes: dict[str, object]) -> UserProfile:
+    def update_user_profile(
+        self, user: str, changes: dict[str, object], generation: int | None = None
+    ) -> UserProfile:
         """Change the fields that ``changes`` names.
 
         Raises:
@@ -49,7 +57,9 @@ class ProfileStore(ABC):
         """Delete what is known of the person, and return whether there was anything."""
 
     @abstractmethod
-    def update_onboarding_details(self, user: str, changes: dict[str, object]) -> OnboardingDetails:
+    def update_onboarding_details(
+        self, user: str, changes: dict[str, object], generation: int | None = None
+    ) -> OnboardingDetails:
         """Change the fields that ``changes`` names.
 
         Raises:

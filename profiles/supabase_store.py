@@ -1,4 +1,4 @@
-"""Profiles in Supabase (migrations/0001_profiles.sql and 0003_user_profiles.sql)."""
+"""Profiles in Supabase (migrations/0001_profiles.sql, 0003_user_profiles.sql, 0004_facts.sql)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from profiles.model import (
+    BoundPerson,
     OnboardingDetails,
     Person,
     Profile,
@@ -14,6 +15,7 @@ from profiles.model import (
     email_of,
 )
 from profiles.store import ProfileStore
+from storage.errors import PersonErasedError
 from storage.supabase_clients import SupabaseClients, execute, read_time, rows
 
 T = TypeVar("T")
@@ -35,9 +37,9 @@ class SupabaseProfileStore(ProfileStore):
     def __init__(self, clients: SupabaseClients) -> None:
         self._clients = clients
 
-    def ensure_profile_exists(self, user: str, original_identity: str | None = None) -> bool:
-        """Make the row in one call of ``ensure_profile``."""
-        return self._call("ensure_profile", user, _is_true, p_email=email_of(original_identity))
+    def bind_person(self, user: str, original_identity: str | None = None) -> BoundPerson:
+        """Make the row and read the generation in one call of ``bind_person``."""
+        return self._call("bind_person", user, _bound, p_email=email_of(original_identity))
 
     def get_person(self, user: str) -> Person:
         """Read the three rows in one request; PostgREST joins them by their foreign keys."""
@@ -49,23 +51,34 @@ class SupabaseProfileStore(ProfileStore):
         table = self._clients.client_for(user).table("profiles")
         execute(table.upsert({"id": user, "is_first_login": False}), rows)
 
-    def update_user_profile(self, user: str, changes: dict[str, object]) -> UserProfile:
+    def update_user_profile(
+        self, user: str, changes: dict[str, object], generation: int | None = None
+    ) -> UserProfile:
         """Change the named fields in one call of ``update_user_profile``."""
-        checked = checked_changes(changes)
-        return self._call("update_user_profile", user, _about, p_changes=checked)
+        return _about(self._update("update_user_profile", user, changes, generation))
 
     def forget_user_profile(self, user: str) -> bool:
         """Delete the row."""
         return self._delete("user_profiles", user)
 
-    def update_onboarding_details(self, user: str, changes: dict[str, object]) -> OnboardingDetails:
+    def update_onboarding_details(
+        self, user: str, changes: dict[str, object], generation: int | None = None
+    ) -> OnboardingDetails:
         """Change the named fields in one call of ``update_onboarding_details``."""
-        checked = checked_changes(changes)
-        return self._call("update_onboarding_details", user, _details, p_changes=checked)
+        return _details(self._update("update_onboarding_details", user, changes, generation))
 
     def forget_onboarding_details(self, user: str) -> bool:
         """Delete the row."""
         return self._delete("onboarding_details", user)
+
+    def _update(
+        self, function: str, user: str, changes: dict[str, object], generation: int | None
+    ) -> dict[str, Any]:
+        arguments = {"p_changes": checked_changes(changes), "p_generation": generation}
+        changed = self._call(function, user, rows, **arguments)
+        if not changed:
+            raise PersonErasedError("the person was erased since; bind the session anew")
+        return changed[0]
 
     def _call(self, function: str, user: str, read: Callable[[Any], T], **arguments: object) -> T:
         client = self._clients.client_for(user)
@@ -76,10 +89,9 @@ class SupabaseProfileStore(ProfileStore):
         return bool(execute(query, rows))
 
 
-def _is_true(data: Any) -> bool:
-    if not isinstance(data, bool):
-        raise TypeError("not a truth value")
-    return data
+def _bound(data: Any) -> BoundPerson:
+    row = rows(data)[0]
+    return BoundPerson(bool(row["created"]), int(row["generation"]))
 
 
 def _person(user: str, found: list[dict[str, Any]]) -> Person:
@@ -89,18 +101,16 @@ def _person(user: str, found: list[dict[str, Any]]) -> Person:
     created_at = read_time(row["created_at"])
     return Person(
         profile=Profile(user, row["email"], row["is_first_login"], created_at),
-        about=_about([row["user_profiles"] or {}]),
-        details=_details([row["onboarding_details"] or {}]),
+        about=_about(row["user_profiles"] or {}),
+        details=_details(row["onboarding_details"] or {}),
     )
 
 
-def _about(data: Any) -> UserProfile:
-    row = rows(data)[0]
+def _about(row: dict[str, Any]) -> UserProfile:
     text = row.get("profile_text") or ""
     return UserProfile(text, row.get("language"), row.get("time_zone"))
 
 
-def _details(data: Any) -> OnboardingDetails:
-    row = rows(data)[0]
+def _details(row: dict[str, Any]) -> OnboardingDetails:
     interests = tuple(row.get("interests") or ())
     return OnboardingDetails(row.get("first_name"), row.get("occupation"), interests)

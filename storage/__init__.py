@@ -3,6 +3,7 @@
 from storage.backend import Storage, decide_backend, default_storage, open_storage
 from storage.errors import (
     MigrationsMissingError,
+    PersonErasedError,
     StorageError,
     StorageRefusedError,
     StorageRejectedError,
@@ -13,6 +14,7 @@ from storage.threads import NoFreeThreadError, StoreThreads
 __all__ = [
     "MigrationsMissingError",
     "NoFreeThreadError",
+    "PersonErasedError",
     "Storage",
     "StorageError",
     "StorageRefusedError",

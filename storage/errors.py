@@ -5,9 +5,10 @@ StorageError
 ├── StorageRefusedError       the key may not do this: an operator must act
 ├── MigrationsMissingError    the database lacks our tables or functions
 └── StorageRejectedError      the database will never take this row as it is
+    └── PersonErasedError     it was told before the person was erased
 
-Texts carry codes and the mend, never a row's content: a driver's own message may quote
-what a person said, so it stays in ``__cause__``, which no log line at info level prints.
+Texts carry codes and the mend, never a row's content. A driver's own message may quote what
+a person said, and stays in ``__cause__``: log ``str(error)`` of these, never a traceback.
 """
 
 from __future__ import annotations
@@ -31,3 +32,7 @@ class MigrationsMissingError(StorageError):
 
 class StorageRejectedError(StorageError):
     """The database refused the row for good; the code says which rule it broke."""
+
+
+class PersonErasedError(StorageRejectedError):
+    """It was told before the person was erased, and stays erased; bind the session anew."""

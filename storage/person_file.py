@@ -157,6 +157,11 @@ def ensure_profile_row(file: sqlite3.Connection, *, email: str | None) -> bool:
     return made.rowcount > 0
 
 
+def generation_of(file: sqlite3.Connection) -> int:
+    """Return how often the person has been erased."""
+    return int(file.execute("SELECT generation FROM fence").fetchone()[0])
+
+
 def _canonical(user_uuid: str) -> str:
     try:
         return str(uuid.UUID(user_uuid))

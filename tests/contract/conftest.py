@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -24,6 +24,21 @@ def storage(request: pytest.FixtureRequest, data_dir: Path) -> Iterator[Storage]
     opened = open_storage(Settings.from_environment(variables).store)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def raise_fence(storage: Storage) -> Callable[[str, int], None]:
+    """Set a person's generation as an erasure does, and nothing else of it."""
+
+    def raise_to(person: str, generation: int) -> None:
+        if storage.supabase is not None:
+            table = storage.supabase.client_for(person).table("person_fences")
+            table.upsert({"user_id": person, "generation": generation}).execute()
+        elif storage.people is not None:
+            with storage.people.writing(person) as file:
+                file.execute("UPDATE fence SET generation = ?", (generation,))
+
+    return raise_to
 
 
 @pytest.fixture

@@ -265,3 +265,45 @@ def test_in_whatever_order_values_arrive_the_latest_is_current(store, user, orde
     history = store.history(user, FACT, key)
     assert values(history) == ["4", "3", "2", "1", "0"]
     assert [m.superseded_at for m in history] == [None, *(m.created_at for m in history[:-1])]
+
+
+def test_what_a_fact_was_derived_from_and_how_sure_we_are_is_kept(store, user):
+    source = str(uuid.uuid4())
+    end = NOON.replace(year=2999)
+    [stored] = put(store, user, new("b", confidence=0.75, source_id=source, expires_at=end))
+    assert store.retrieve(user, FACT, "color") == stored
+    assert (stored.confidence, stored.source_id, stored.expires_at) == (0.75, source, end)
+
+
+def test_what_has_expired_is_only_in_the_history(store, user):
+    put(store, user, new("a trip to Oslo", "trip", expires_at=NOON - timedelta(days=1)))
+    assert store.retrieve(user, FACT, "trip") is None
+    assert store.list_memories(user, None, 10) == []
+    assert store.list_memories(user, FACT, 10) == []
+    assert values(store.history(user, FACT, "trip")) == ["a trip to Oslo"]
+
+
+def test_memories_of_a_session_know_their_place_in_it(store, user, other_user):
+    put(store, user, new("1", "a", session_id="s-1"), new("2", "b", session_id="s-1"))
+    put(store, user, new("3", "c", session_id="s-2"), new("4", "d"))
+    put(store, other_user, new("5", "e", session_id="s-1"))
+    put(store, user, new("6", "f", session_id="s-1"))
+    places = {m.value: m.place for m in store.list_memories(user, None, 10)}
+    assert places == {"1": 1, "2": 2, "3": 1, "4": None, "6": 3}
+
+
+def test_a_write_of_an_older_generation_is_dropped(store, user, raise_fence):
+    put(store, user, new("first"))
+    raise_fence(user, 2)
+    late = new("late", created_at=NOON.replace(year=2999), generation=1)
+    kept = put(store, user, late, new("told since", generation=2))
+    assert values(kept) == ["told since"]
+    assert put(store, user, new("late too", "other", generation=0)) == []
+    assert values(store.list_memories(user, None, 10)) == ["told since"]
+
+
+def test_what_is_told_now_has_the_current_generation(store, user, raise_fence):
+    [first] = put(store, user, new("first"))
+    raise_fence(user, 1)
+    [second] = put(store, user, new("second", "other"))
+    assert (first.generation, second.generation) == (0, 1)

@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 
 from memory import Category, NewMemory, open_memory_store
 from profiles import (
+    BoundPerson,
     OnboardingDetails,
     ProfileInputError,
     ProfileStore,
     UserProfile,
     open_profile_store,
 )
-from storage import Storage
+from storage import PersonErasedError, Storage
 
 storable_text = st.text(
     st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=60
@@ -194,3 +195,22 @@ def test_nobody_reaches_another_persons_profile(store, user, other_user):
     assert store.get_person(user).about.profile_text == "alice's"
     assert store.get_person(user).details.first_name == "Alice"
     assert store.get_person(user).profile.is_first_login is True
+
+
+def test_binding_a_person_tells_their_generation(store, user, raise_fence):
+    assert store.bind_person(user) == BoundPerson(created=True, generation=0)
+    raise_fence(user, 3)
+    assert store.bind_person(user) == BoundPerson(created=False, generation=3)
+
+
+def test_what_was_told_before_an_erasure_changes_no_profile(store, user, raise_fence):
+    store.update_user_profile(user, {"profile_text": "told since"}, 0)
+    raise_fence(user, 1)
+    with pytest.raises(PersonErasedError):
+        store.update_user_profile(user, {"profile_text": "told before"}, 0)
+    with pytest.raises(PersonErasedError):
+        store.update_onboarding_details(user, {"first_name": "Alice"}, 0)
+    assert store.get_person(user).about.profile_text == "told since"
+    assert store.get_person(user).details.first_name is None
+    store.update_onboarding_details(user, {"first_name": "Alice"}, 1)
+    assert store.get_person(user).details.first_name == "Alice"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -18,7 +19,7 @@ from devstack.servers.database import Database
 from devstack.servers.supabase import SupabaseProject
 from migrations.apply import FOLDER, MigrationError, apply, migration_files
 
-TABLES = ("profiles", "memory", "user_profiles", "onboarding_details")
+TABLES = ("profiles", "memory", "user_profiles", "onboarding_details", "person_fences")
 ALL = [file.stem for file in migration_files()]
 ALICE = "edabafbb-61ad-51d6-9fd8-e976c892a731"
 
@@ -72,7 +73,7 @@ CATALOG = {
         select proname, pg_get_functiondef(oid), (
             select array_agg(acl::text order by acl::text) from unnest(proacl) as acl
         )
-        from pg_proc where pronamespace = 'public'::regnamespace
+        from pg_proc where pronamespace in ('public'::regnamespace, 'voice_agent'::regnamespace)
     """,
     "applied": "select version, name from voice_agent.schema_migrations",
 }
@@ -201,7 +202,11 @@ def test_neither_anon_nor_authenticated_nor_public_may_touch_anything(database):
     assert {row[1] for row in found["grants"]} == {"postgres", "service_role"}
     for name, _, acl in found["functions"]:
         assert acl is not None, name
-        assert {entry.split("=")[0] for entry in acl} == {"postgres", "service_role"}, name
+        assert {entry.split("=")[0] for entry in acl} <= {"postgres", "service_role"}, name
+
+
+CHECKED_DEFINERS = {"drop_write_of_older_generation"}
+"""Functions with their owner's rights, each with a test of its own for what that opens."""
 
 
 def test_every_function_has_an_empty_search_path_and_the_callers_rights(database):
@@ -210,7 +215,56 @@ def test_every_function_has_an_empty_search_path_and_the_callers_rights(database
     assert {"ensure_profile", "remember", "search_memory"} <= {row[0] for row in functions}
     for name, definition, _ in functions:
         assert "SET search_path TO ''" in definition, name
-        assert "SECURITY DEFINER" not in definition, name
+        assert ("SECURITY DEFINER" in definition) == (name in CHECKED_DEFINERS), name
+
+
+def test_the_database_drops_an_older_generation_whoever_writes_it(database):
+    apply(database.url)
+    execute(database, f"insert into public.profiles (id) values ('{ALICE}')")
+    execute(database, f"insert into public.person_fences values ('{ALICE}', 2)")
+    told = "insert into public.memory (id, user_id, category, key, value, generation) values "
+    for generation in (1, 2):
+        row = f"(gen_random_uuid(), '{ALICE}', 'FACT', 'k{generation}', 'v', {generation})"
+        execute(database, f"set role service_role; {told} {row}")
+    with psycopg.connect(database.url) as connection:
+        assert connection.execute("select key from public.memory").fetchall() == [("k2",)]
+
+
+@pytest.mark.parametrize(
+    ("role", "subject", "may"),
+    [
+        ("service_role", None, True),
+        ("authenticated", ALICE, True),
+        ("authenticated", "1bbc064c-d74a-56e6-a2b9-009139975e85", False),
+        ("authenticated", None, False),
+        ("anon", None, False),
+        ("none", None, True),
+    ],
+)
+def test_only_the_person_and_the_service_role_act_for_a_person(database, role, subject, may):
+    apply(database.url)
+    with psycopg.connect(database.url) as connection:
+        connection.execute("grant usage on schema voice_agent to anon, authenticated")
+        connection.execute("grant execute on all functions in schema voice_agent to public")
+        claims = json.dumps({"sub": subject} if subject else {})
+        connection.execute("select set_config('request.jwt.claims', %s, true)", (claims,))
+        connection.execute(f"set local role {role}")
+        query = "select voice_agent.may_act_for(%s), voice_agent.may_act_for(null)"
+        assert connection.execute(query, (ALICE,)).fetchone() == (may, False)
+
+
+def test_memories_from_before_places_get_theirs(database):
+    for file in migration_files()[:3]:
+        execute(database, file.read_text())
+    execute(database, f"insert into public.profiles (id) values ('{ALICE}')")
+    told = "insert into public.memory (id, user_id, category, key, value, session_id, created_at)"
+    for key, session, day in (("b", "'s'", 2), ("a", "'s'", 1), ("c", "null", 3)):
+        row = f"(gen_random_uuid(), '{ALICE}', 'FACT', '{key}', 'v', {session}, '2026-01-0{day}')"
+        execute(database, f"{told} values {row}")
+    apply(database.url)
+    with psycopg.connect(database.url) as connection:
+        places = connection.execute("select key, place from public.memory order by key")
+        assert places.fetchall() == [("a", 1), ("b", 2), ("c", None)]
 
 
 REQUESTS = [

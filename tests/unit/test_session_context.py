@@ -17,14 +17,18 @@ import session_context
 from session_context import (
     DEFAULT_USER_UUID,
     IdentityError,
+    JobBinding,
     NoSessionUserError,
+    SessionUser,
     SessionUserConflictError,
     bind_job,
     get_current_user,
     get_or_create_default_user,
+    get_session_generation,
     get_session_identity,
     get_session_user_uuid,
     livekit_identity_to_uuid,
+    set_session_generation,
     set_session_user,
 )
 
@@ -187,3 +191,31 @@ class TestInAJob:
 
         for mine, seen in await asyncio.gather(*(job(who) for who in VECTORS)):
             assert mine == seen
+
+
+def test_the_generation_belongs_to_the_bound_user():
+    def run() -> None:
+        with pytest.raises(NoSessionUserError):
+            set_session_generation(1)
+        set_session_user("alice@example.com")
+        assert get_session_generation() is None
+        set_session_generation(2)
+        assert get_session_generation() == 2
+        set_session_user("bob@example.com")
+        assert get_session_generation() is None
+
+    contextvars.Context().run(run)
+
+
+def test_a_job_learns_the_generation_anew_and_keeps_its_user():
+    def run() -> None:
+        binding = JobBinding()
+        with pytest.raises(NoSessionUserError):
+            binding.set_generation(1)
+        alice = SessionUser("alice@example.com", livekit_identity_to_uuid("alice@example.com"))
+        binding.fill(alice)
+        binding.set_generation(1)
+        binding.fill(alice)
+        assert binding.user == SessionUser(alice.identity, alice.uuid, generation=1)
+
+    contextvars.Context().run(run)
