@@ -10,9 +10,9 @@ from memory.model import NewMemory
 from memory.outbox.entry import Entry, Forgetting, Write
 from memory.outbox.errors import UnreadableEntryError
 from memory.outbox.file import OutboxFile
-from memory.outbox.metrics import DELIVERED
+from memory.outbox.metrics import DELIVERED, DROPPED
 from memory.store import MemoryStore
-from storage import StorageError, StorageRejectedError
+from storage import PersonErasedError, StorageError, StorageRejectedError
 
 logger = logging.getLogger("memory.outbox")
 
@@ -59,7 +59,9 @@ class Delivery:
         memories = [write for _, write in group if isinstance(write, NewMemory)]
         ordinals = [entry.ordinal for entry, _ in group]
         try:
-            self._database.store(user, memories)
+            stored = self._database.store(user, memories)
+        except PersonErasedError:
+            self._done(ordinals, dropped=len(ordinals))
         except StorageRejectedError as error:
             if len(group) == 1:
                 self._refuse(group[0][0], error)
@@ -71,7 +73,13 @@ class Delivery:
             self._not_taken(ordinals)
             raise
         else:
-            DELIVERED.inc(self._outbox.delivered(ordinals))
+            self._done(ordinals, dropped=len(memories) - len(stored))
+
+    def _done(self, ordinals: Sequence[int], *, dropped: int = 0) -> None:
+        DELIVERED.inc(self._outbox.delivered(ordinals))
+        if dropped:
+            DROPPED.inc(dropped)
+            logger.info("writes from before an erasure were dropped", extra={"writes": dropped})
 
     def _forget(self, user: str, group: Sequence[tuple[Entry, Write]]) -> None:
         for entry, write in group:
@@ -86,7 +94,7 @@ class Delivery:
                 self._not_taken([entry.ordinal])
                 raise
             else:
-                DELIVERED.inc(self._outbox.delivered([entry.ordinal]))
+                self._done([entry.ordinal])
 
     def _still_waits(self, entry: Entry) -> bool:
         first = self._outbox.waiting(entry.user, 1)

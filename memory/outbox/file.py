@@ -46,7 +46,8 @@ class OutboxFile:
         """Add writes of a person, all of them or none; returns once they are on the disk.
 
         Returns:
-            The rows; of a write whose id is there already, the one that is there.
+            The rows; of a write whose id is there already, the one that is there. Memories of
+            a generation older than the person's, as far as this host knows it, are dropped.
 
         Raises:
             OutboxFullError: the outbox is at its bound.
@@ -59,11 +60,16 @@ class OutboxFile:
                     "the outbox has reached OUTBOX_MAX_MB and takes no more; bring Supabase back "
                     "(see python -m memory outbox list), or raise it"
                 )
-            made = [rows.append(file, user, write) for write in writes]
+            appended = [rows.append(file, user, write) for write in writes]
+        made = [entry for entry in appended if entry is not None]
         APPENDED.inc(len(made))
         for tell in self._listeners:
             tell()
         return made
+
+    def generation(self, user: str) -> int:
+        """Return the last generation of the person that this host knows, 0 at first."""
+        return self._read(lambda file: rows.generation(file, user))
 
     def waiting(self, user: str, limit: int = -1) -> list[Entry]:
         """Return a person's rows that wait, first to last."""
@@ -133,7 +139,7 @@ class OutboxFile:
 
     def learn_generation(self, user: str, generation: int) -> None:
         """Keep the person's generation, for writes that do not name theirs."""
-        if self._read(lambda file: rows.generation(file, user)) < generation:
+        if self.generation(user) < generation:
             with self._writing() as file:
                 rows.learn_generation(file, user, generation)
 

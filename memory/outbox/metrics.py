@@ -6,6 +6,9 @@ from prometheus_client import Counter, Gauge
 
 APPENDED = Counter("voice_agent_outbox_appended", "Writes that the outbox took")
 DELIVERED = Counter("voice_agent_outbox_delivered", "Writes that the database has acknowledged")
+DROPPED = Counter(
+    "voice_agent_outbox_dropped", "Writes from before an erasure, which the database dropped"
+)
 SET_ASIDE = Counter("voice_agent_outbox_set_aside", "Writes that cannot be delivered", ["reason"])
 REFUSED = Counter("voice_agent_outbox_refused", "Writes refused, as OUTBOX_MAX_MB was reached")
 UNWRITABLE = Counter(

@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timezone
 
 from memory.model import Category, Memory
 from memory.outbox.entry import Forgetting, Write, as_stored
@@ -25,15 +25,16 @@ class Overlay:
     Args:
         user: the person's uuid.
         writes: what waits, first to last.
+        generation: the person's; the database drops memories of an older one.
     """
 
-    def __init__(self, user: str, writes: Iterable[Write]) -> None:
+    def __init__(self, user: str, writes: Iterable[Write], generation: int = 0) -> None:
         self._values: dict[str, Memory] = {}
         self._forgettings: list[Forgetting] = []
         for write in writes:
             if isinstance(write, Forgetting):
                 self._forget(write)
-            else:
+            elif (write.generation or 0) >= generation:
                 self._values[write.id] = as_stored(user, write)
 
     def __len__(self) -> int:
@@ -60,12 +61,12 @@ class Overlay:
     def listed(self, stored: Sequence[Memory], category: Category | None) -> list[Memory]:
         """Return the current memories, newest first."""
         mine = (m for m in self._values.values() if category in (None, m.category))
-        return list(_current(self._merged(stored, mine)).values())
+        return _current(self._merged(stored, mine))
 
     def found(self, stored: Sequence[Memory], words: Sequence[str]) -> list[Memory]:
         """Return the current memories that were found, the waiting ones first."""
         merged = self._merged(stored, self._values.values())
-        current = {memory.id for memory in _current(merged).values()}
+        current = {memory.id for memory in _current(merged)}
         by_id = {memory.id: memory for memory in merged}
         hits = [m.id for m in sharing_a_word(self.current(), words)]
         order = dict.fromkeys([*hits, *(memory.id for memory in stored)])
@@ -73,7 +74,7 @@ class Overlay:
 
     def current(self) -> list[Memory]:
         """Return the waiting values that no waiting one supersedes, newest first."""
-        return list(_current(_newest_first(self._values.values())).values())
+        return _current(_newest_first(self._values.values()))
 
     def _forget(self, forgetting: Forgetting) -> None:
         self._forgettings.append(forgetting)
@@ -88,6 +89,11 @@ class Overlay:
             if memory.id in self._values or not self.forgets(memory.category, memory.key)
         }
         return _newest_first([*kept.values(), *(m for m in mine if m.id not in kept)])
+
+
+def has_expired(memory: Memory) -> bool:
+    """Tell whether what it says has stopped to be true."""
+    return memory.expires_at is not None and memory.expires_at <= datetime.now(timezone.utc)
 
 
 def sharing_a_word(memories: Sequence[Memory], words: Sequence[str]) -> list[Memory]:
@@ -117,8 +123,8 @@ def _newest_first(memories: Iterable[Memory]) -> list[Memory]:
     return sorted(memories, key=lambda memory: (memory.created_at, memory.id), reverse=True)
 
 
-def _current(newest_first: Iterable[Memory]) -> dict[tuple[Category, str], Memory]:
+def _current(newest_first: Iterable[Memory]) -> list[Memory]:
     current: dict[tuple[Category, str], Memory] = {}
     for memory in newest_first:
         current.setdefault((memory.category, memory.key), memory)
-    return current
+    return [memory for memory in current.values() if not has_expired(memory)]

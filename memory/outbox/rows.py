@@ -14,11 +14,12 @@ from memory.outbox.entry import Entry, Kind, Write, as_payload, checksum, kind_o
 _COLUMNS = ", ".join(each.name for each in fields(Entry))
 
 
-def append(file: sqlite3.Connection, user: str, write: Write) -> Entry:
+def append(file: sqlite3.Connection, user: str, write: Write) -> Entry | None:
     """Add a write; one whose id is there already changes nothing.
 
-    A memory whose key may move on takes the next number that no waiting one has, and one
-    without a generation is given the last that this host knows.
+    A memory whose key may move on takes the next number that no waiting one has. One without
+    a generation is given the last that this host knows, and one of an older generation is
+    dropped, as the database would do.
     """
     known = _select(file, "user = ? AND write_id = ?", (user, write.id))
     if known:
@@ -27,8 +28,13 @@ def append(file: sqlite3.Connection, user: str, write: Write) -> Entry:
     if isinstance(write, NewMemory):
         if write.next_free_key:
             payload["key"] = _free_key(file, user, write.key)
-        if payload.get("generation", 0) is None:
-            payload["generation"] = generation(file, user)
+        known_generation = generation(file, user)
+        if write.generation is None:
+            payload["generation"] = known_generation
+        elif write.generation < known_generation:
+            return None
+        elif write.generation > known_generation:
+            learn_generation(file, user, write.generation)
     text = json.dumps(payload, ensure_ascii=False)
     row = (user, kind_of(write).value, write.id, payload["key"], text, time.time_ns() // 1000)
     ordinal = file.execute(

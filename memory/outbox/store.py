@@ -16,7 +16,7 @@ from memory.outbox.drainer import Drainer
 from memory.outbox.entry import Entry, Forgetting, Write, as_stored
 from memory.outbox.errors import OutboxFullError, OutboxUnwritableError, UnreadableEntryError
 from memory.outbox.file import OutboxFile
-from memory.outbox.overlay import Overlay
+from memory.outbox.overlay import Overlay, has_expired
 from memory.store import MemoryStore
 from storage import StorageError, StorageRejectedError
 
@@ -68,15 +68,16 @@ class OutboxMemoryStore(MemoryStore, AbstractContextManager["OutboxMemoryStore"]
         overlay = self._overlay(user)
         waiting = overlay.values(category, key)
         if overlay.forgets(category, key) or (waiting and _is_from_now(waiting[0])):
-            return waiting[0] if waiting else None
+            return _unless_expired(waiting[0]) if waiting else None
         try:
             stored = self._database.retrieve(user, category, key)
         except StorageError:
             if not waiting:
                 raise
-            return waiting[0]
-        known = [*waiting, *([stored] if stored else [])]
-        return max(known, key=lambda memory: (memory.created_at, memory.id), default=None)
+            return _unless_expired(waiting[0])
+        if not waiting or (stored and _age(stored) > _age(waiting[0])):
+            return stored
+        return _unless_expired(waiting[0])
 
     def search(self, user: str, words: Sequence[str], limit: int) -> list[Memory]:
         """Find in both; what waits comes first, as it was told last."""
@@ -175,7 +176,8 @@ class OutboxMemoryStore(MemoryStore, AbstractContextManager["OutboxMemoryStore"]
                 kept = self._overlays.get(user)
             if kept is not None and kept[0] == version:
                 return kept[1]
-            made = Overlay(user, _readable(self._outbox.waiting(user)))
+            writes = _readable(self._outbox.waiting(user))
+            made = Overlay(user, writes, self._outbox.generation(user) if writes else 0)
         except OutboxUnwritableError as error:
             self._complain(error)
             return Overlay(user, [])
@@ -198,6 +200,14 @@ def _readable(entries: Sequence[Entry]) -> list[Write]:
 
 def _is_from_now(memory: Memory) -> bool:
     return abs(datetime.now(timezone.utc) - memory.created_at) < _JUST_NOW
+
+
+def _age(memory: Memory) -> tuple[datetime, str]:
+    return memory.created_at, memory.id
+
+
+def _unless_expired(memory: Memory) -> Memory | None:
+    return None if has_expired(memory) else memory
 
 
 def _more(limit: int, overlay: Overlay) -> int:

@@ -12,7 +12,7 @@ import pytest
 from memory.outbox import Forgetting, OutboxFullError, OutboxUnwritableError
 from memory.outbox.entry import Entry
 from storage import StorageUnavailableError
-from tests.outbox import an_outbox, new
+from tests.outbox import an_outbox, new, now
 
 ALICE, BOB = str(uuid.uuid4()), str(uuid.uuid4())
 
@@ -39,7 +39,15 @@ def test_what_was_appended_waits_in_its_order_each_persons_apart(outbox):
 
 
 def test_a_write_is_read_as_it_was_appended(outbox):
-    write = new("na\u00efve \u0435\u0434\u0430 \U0001f600", "key", session_id="s-1")
+    write = new(
+        "na\u00efve \u0435\u0434\u0430 \U0001f600",
+        "key",
+        session_id="s-1",
+        generation=3,
+        confidence=0.5,
+        source_id=str(uuid.uuid4()),
+        expires_at=now(),
+    )
     forgetting = Forgetting(None, "key")
     outbox.append(ALICE, [write, forgetting])
     assert [entry.read() for entry in outbox.waiting(ALICE)] == [write, forgetting]
@@ -78,6 +86,22 @@ def test_all_of_a_batch_is_appended_or_nothing(outbox):
     with pytest.raises(ValueError, match="value"):
         outbox.append(ALICE, [new("a"), broken])
     assert outbox.waiting(ALICE) == []
+
+
+def test_a_memory_without_a_generation_gets_the_last_that_this_host_knows(outbox):
+    outbox.append(ALICE, [new("one")])
+    outbox.append(ALICE, [new("two", generation=4)])
+    outbox.append(ALICE, [new("three")])
+    outbox.append(BOB, [new("four")])
+    generations = [entry.read().generation for entry in outbox.entries()]
+    assert generations == [0, 4, 4, 0]
+
+
+def test_a_memory_of_an_older_generation_is_dropped(outbox):
+    outbox.learn_generation(ALICE, 2)
+    outbox.learn_generation(ALICE, 1)
+    appended = outbox.append(ALICE, [new("late", generation=1), new("told since", generation=2)])
+    assert values(appended) == ["told since"] == values(outbox.waiting(ALICE))
 
 
 def test_what_is_delivered_is_gone_and_an_ordinal_is_never_used_again(outbox):
