@@ -6,13 +6,12 @@ import json
 import uuid
 import zlib
 from dataclasses import dataclass, field, fields
-from datetime import datetime, timedelta, timezone
+from datetime import datetime
 from enum import Enum
 
 from memory.model import Category, Memory, MemoryInputError, NewMemory
 from memory.outbox.errors import UnreadableEntryError
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _NEW_FIELDS = frozenset(each.name for each in fields(NewMemory))
 _SHARED_FIELDS = _NEW_FIELDS & {each.name for each in fields(Memory)}
 _TIMES = frozenset({"created_at", "expires_at"})
@@ -59,7 +58,7 @@ class Entry:
         key: the key that it is about.
         payload: the write as JSON.
         appended_at: microseconds since the epoch.
-        checksum: over all of the above but the ordinal.
+        checksum: over all of the above.
         attempts: how often the database was asked to take it and did not.
         problem: why it is set aside; None while it waits.
     """
@@ -71,7 +70,7 @@ class Entry:
     key: str
     payload: str
     appended_at: int
-    checksum: int
+    checksum: int = 0
     attempts: int = 0
     problem: str | None = None
 
@@ -79,11 +78,15 @@ class Entry:
     def is_intact(self) -> bool:
         """Whether the row is as it was written."""
         try:
-            return self.checksum == checksum(
-                self.user, self.kind, self.write_id, self.key, self.payload, self.appended_at
-            )
-        except (TypeError, AttributeError, ValueError):
+            return self.checksum == self.expected_checksum()
+        except (TypeError, ValueError):  # what should be text is something else
             return False
+
+    def expected_checksum(self) -> int:
+        """Return the CRC-32 of the row; SQLite itself keeps none."""
+        texts = (self.user, self.kind, self.write_id, self.key, self.payload)
+        numbers = f"{self.ordinal} {self.appended_at}"
+        return zlib.crc32("\x00".join((*texts, numbers)).encode("utf-8", "surrogatepass"))
 
     def read(self) -> Write:
         """Return the write.
@@ -129,17 +132,6 @@ def as_payload(write: Write) -> str:
 def as_stored(user: str, write: NewMemory) -> Memory:
     """Return what a write will be once it is delivered, as far as this host knows."""
     return Memory(user=user, **{name: getattr(write, name) for name in _SHARED_FIELDS})
-
-
-def checksum(user: str, kind: str, write_id: str, key: str, payload: str, appended_at: int) -> int:
-    """Return the CRC-32 of a row; SQLite itself keeps none."""
-    text = "\x00".join((user, kind, write_id, key, payload, str(appended_at)))
-    return zlib.crc32(text.encode("utf-8", "surrogatepass"))
-
-
-def microseconds(moment: datetime) -> int:
-    """Return a moment as microseconds since the epoch."""
-    return (moment - _EPOCH) // timedelta(microseconds=1)
 
 
 def _plain(value: object) -> str:

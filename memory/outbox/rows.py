@@ -6,10 +6,10 @@ import json
 import sqlite3
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 
 from memory.model import NewMemory
-from memory.outbox.entry import Entry, Kind, Write, as_payload, checksum, kind_of
+from memory.outbox.entry import Entry, Kind, Write, as_payload, kind_of
 
 _COLUMNS = ", ".join(each.name for each in fields(Entry))
 
@@ -35,21 +35,29 @@ def append(file: sqlite3.Connection, user: str, write: Write) -> Entry | None:
             return None
         elif write.generation > known_generation:
             learn_generation(file, user, write.generation)
-    text = json.dumps(payload, ensure_ascii=False)
-    row = (user, kind_of(write).value, write.id, payload["key"], text, time.time_ns() // 1000)
-    ordinal = file.execute(
-        "INSERT INTO entry (user, kind, write_id, key, payload, appended_at, checksum) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (*row, checksum(*row)),
-    ).lastrowid
-    return Entry(ordinal or 0, *row, checksum(*row))
+    entry = Entry(
+        ordinal=_next_ordinal(file),
+        user=user,
+        kind=kind_of(write).value,
+        write_id=write.id,
+        key=payload["key"],
+        payload=json.dumps(payload, ensure_ascii=False),
+        appended_at=time.time_ns() // 1000,
+    )
+    entry = replace(entry, checksum=entry.expected_checksum())
+    _insert(file, entry, "INSERT")
+    return entry
 
 
 def copy(file: sqlite3.Connection, entry: Entry) -> None:
-    """Add a row that was salvaged from another file, in its old place."""
+    """Add a row that was salvaged from another file, in its old place, where that is free."""
+    _insert(file, entry, "INSERT OR IGNORE")
+
+
+def _insert(file: sqlite3.Connection, entry: Entry, how: str) -> None:
     values = tuple(getattr(entry, each.name) for each in fields(Entry))
     marks = ", ".join("?" * len(values))
-    file.execute(f"INSERT OR IGNORE INTO entry ({_COLUMNS}) VALUES ({marks})", values)  # noqa: S608 - constants only
+    file.execute(f"{how} INTO entry ({_COLUMNS}) VALUES ({marks})", values)  # noqa: S608 - constants only
 
 
 def waiting(file: sqlite3.Connection, user: str, limit: int = -1) -> list[Entry]:
@@ -132,6 +140,12 @@ def used_bytes(file: sqlite3.Connection) -> int:
     free: int = file.execute("PRAGMA freelist_count").fetchone()[0]
     size: int = file.execute("PRAGMA page_size").fetchone()[0]
     return (pages - free) * size
+
+
+def _next_ordinal(file: sqlite3.Connection) -> int:
+    given = file.execute("SELECT max(seq) FROM sqlite_sequence WHERE name = 'entry'").fetchone()[0]
+    there = file.execute("SELECT max(ordinal) FROM entry").fetchone()[0]
+    return 1 + max(given or 0, there or 0)
 
 
 def _free_key(file: sqlite3.Connection, user: str, key: str) -> str:
