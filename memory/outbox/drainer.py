@@ -12,7 +12,7 @@ from pathlib import Path
 
 from memory.outbox.backoff import Backoff
 from memory.outbox.delivery import Delivery
-from memory.outbox.errors import OutboxError
+from memory.outbox.errors import OutboxBusyError, OutboxError
 from memory.outbox.file import OutboxFile
 from memory.outbox.metrics import FAILURES, WAITING
 from memory.store import MemoryStore
@@ -114,10 +114,10 @@ class Drainer:
 
         Raises:
             StorageError: the database or the outbox cannot be used now.
-            OutboxError: another process delivers.
+            OutboxBusyError: another process delivers.
         """
         if not self._lock.take():
-            raise OutboxError("another process delivers; look again with outbox list")
+            raise OutboxBusyError("another process on this host delivers what waits")
         try:
             delivery = self._opened()
             for user in self._outbox.users():

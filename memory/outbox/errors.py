@@ -3,6 +3,7 @@
 OutboxError
 ├── OutboxUnwritableError   disk full, read-only, damaged: the write goes to the database itself
 ├── OutboxFullError         OUTBOX_MAX_MB is reached: the write is refused
+├── OutboxBusyError         another process on this host delivers
 └── UnreadableEntryError    a row that is damaged, or that a newer version wrote
 
 The first base is also a `storage.StorageUnavailableError`, as the store's callers expect.
@@ -32,6 +33,10 @@ class OutboxUnwritableError(OutboxError):
 
 class OutboxFullError(OutboxError):
     """OUTBOX_MAX_MB is reached; bring Supabase back, or raise it."""
+
+
+class OutboxBusyError(OutboxError):
+    """Another process on this host delivers what waits; there is nothing to do but wait."""
 
 
 class UnreadableEntryError(OutboxError):

@@ -57,7 +57,7 @@ def copy(file: sqlite3.Connection, entry: Entry) -> None:
 def _insert(file: sqlite3.Connection, entry: Entry, how: str) -> None:
     values = tuple(getattr(entry, each.name) for each in fields(Entry))
     marks = ", ".join("?" * len(values))
-    file.execute(f"{how} INTO entry ({_COLUMNS}) VALUES ({marks})", values)  # noqa: S608 - constants only
+    file.execute(f"{how} INTO entry ({_COLUMNS}) VALUES ({marks})", values)
 
 
 def waiting(file: sqlite3.Connection, user: str, limit: int = -1) -> list[Entry]:

@@ -154,7 +154,7 @@ def test_damage_met_while_others_have_it_open_is_repaired_once_they_have_closed(
     there.step_aside()
     here.step_aside()
     here.append(ALICE, [new("after the repair")])
-    assert "after the repair" in [entry.read().value for entry in there.waiting(ALICE)]
+    assert "after the repair" in [entry.key for entry in there.waiting(ALICE)]
     assert len(list(data.glob("outbox.damaged-*.db"))) == 1
     here.close()
     there.close()
