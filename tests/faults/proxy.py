@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 from collections.abc import Coroutine
 from concurrent.futures import Future
@@ -15,6 +16,7 @@ from devstack.ports import LOOPBACK, free_port
 
 _CHUNK = 65_536
 _TRICKLE_S = 1.0
+_SLOW_S = 10.0
 
 
 class Mode(Enum):
@@ -31,6 +33,15 @@ class Mode(Enum):
     """A connection is reset in the middle of its first answer."""
     GARBAGE = auto()
     """Every request is answered with what is no HTTP."""
+    SLOW = auto()
+    """Requests arrive at once, their answers ten seconds later."""
+    ERROR_500 = auto()
+    ERROR_409 = auto()
+    ERROR_401 = auto()
+    """Every request is answered with this status, and never arrives."""
+
+
+_STATUS = {Mode.ERROR_500: 500, Mode.ERROR_409: 409, Mode.ERROR_401: 401}
 
 
 class FaultyProxy:
@@ -113,6 +124,9 @@ class FaultyProxy:
             writer.write(b"\x00\xff this is no HTTP \r\n\r\n")
             await writer.drain()
             return
+        if (status := _STATUS.get(self._mode)) is not None:
+            await _refuse(reader, writer, status)
+            return
         answers, requests = await asyncio.open_connection(*self._upstream)
         try:
             await asyncio.gather(_pump(reader, requests), self._answer(answers, writer))
@@ -121,6 +135,8 @@ class FaultyProxy:
 
     async def _answer(self, answers: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await answers.read(_CHUNK):
+            if self._mode is Mode.SLOW:
+                await asyncio.sleep(_SLOW_S)
             if self._mode is Mode.CUT:
                 writer.write(data[: len(data) // 2])
                 await writer.drain()
@@ -134,6 +150,20 @@ class FaultyProxy:
                 writer.write(data)
                 await writer.drain()
         raise ConnectionResetError  # the server has ended it, so the other half ends too
+
+
+async def _refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, status: int) -> None:
+    while True:
+        head = (await reader.readuntil(b"\r\n\r\n")).lower()
+        length = re.search(rb"content-length: (\d+)", head)
+        await reader.readexactly(int(length.group(1)) if length else 0)
+        body = b'{"message": "the proxy says so"}'
+        answer = (
+            f"HTTP/1.1 {status} Told\r\ncontent-type: application/json\r\n"
+            f"content-length: {len(body)}\r\n\r\n"
+        )
+        writer.write(answer.encode() + body)
+        await writer.drain()
 
 
 async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
