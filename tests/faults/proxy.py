@@ -33,15 +33,26 @@ class Mode(Enum):
     """A connection is reset in the middle of its first answer."""
     GARBAGE = auto()
     """Every request is answered with what is no HTTP."""
+    HTML = auto()
+    """Every request is answered with a page and success, as a captive portal does."""
+    OBJECT = auto()
+    """Every request is answered with a JSON object and success, never with rows."""
+    WRONG_KEY = auto()
+    """Every request is answered as Supabase's gateway does for an unknown key: without a code."""
     SLOW = auto()
     """Requests arrive at once, their answers ten seconds later."""
     ERROR_500 = auto()
     ERROR_409 = auto()
-    ERROR_401 = auto()
     """Every request is answered with this status, and never arrives."""
 
 
-_STATUS = {Mode.ERROR_500: 500, Mode.ERROR_409: 409, Mode.ERROR_401: 401}
+_ANSWERS = {
+    Mode.HTML: ("200 OK", "text/html", b"<!doctype html><title>Welcome to our wifi</title>"),
+    Mode.OBJECT: ("200 OK", "application/json", b'{"status": "ok"}'),
+    Mode.ERROR_500: ("500 Told", "application/json", b'{"message": "the proxy says so"}'),
+    Mode.ERROR_409: ("409 Told", "application/json", b'{"message": "the proxy says so"}'),
+    Mode.WRONG_KEY: ("401 Unauthorized", "application/json", b'{"message": "Invalid API key"}'),
+}
 
 
 class FaultyProxy:
@@ -124,8 +135,10 @@ class FaultyProxy:
             writer.write(b"\x00\xff this is no HTTP \r\n\r\n")
             await writer.drain()
             return
-        if (status := _STATUS.get(self._mode)) is not None:
-            await _refuse(reader, writer, status)
+        if self._mode in _ANSWERS:
+            await _read_request(reader)
+            writer.write(_http(*_ANSWERS[self._mode]))
+            await writer.drain()
             return
         answers, requests = await asyncio.open_connection(*self._upstream)
         try:
@@ -152,22 +165,19 @@ class FaultyProxy:
         raise ConnectionResetError  # the server has ended it, so the other half ends too
 
 
-async def _refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, status: int) -> None:
-    while True:
-        head = (await reader.readuntil(b"\r\n\r\n")).lower()
-        length = re.search(rb"content-length: (\d+)", head)
-        await reader.readexactly(int(length.group(1)) if length else 0)
-        body = b'{"message": "the proxy says so"}'
-        answer = (
-            f"HTTP/1.1 {status} Told\r\ncontent-type: application/json\r\n"
-            f"content-length: {len(body)}\r\n\r\n"
-        )
-        writer.write(answer.encode() + body)
-        await writer.drain()
-
-
 async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
     while data := await source.read(_CHUNK):
         sink.write(data)
         await sink.drain()
     raise ConnectionResetError
+
+
+async def _read_request(reader: asyncio.StreamReader) -> None:
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = re.search(rb"(?i)^content-length: *(\d+)", head, re.MULTILINE)
+    await reader.readexactly(int(length[1]) if length else 0)
+
+
+def _http(status: str, content_type: str, body: bytes) -> bytes:
+    head = f"HTTP/1.1 {status}\r\ncontent-type: {content_type}\r\ncontent-length: {len(body)}\r\n"
+    return f"{head}connection: close\r\n\r\n".encode() + body

@@ -64,7 +64,7 @@ FAULTS: dict[str, Fault] = {
     "slow (10 s)": misbehaving(Mode.SLOW),
     "answers 500": misbehaving(Mode.ERROR_500),
     "answers 409": misbehaving(Mode.ERROR_409),
-    "answers 401": misbehaving(Mode.ERROR_401),
+    "answers 401": misbehaving(Mode.WRONG_KEY),
     "answers garbage": misbehaving(Mode.GARBAGE, Mode.PASS),
     "reset in an answer": misbehaving(Mode.CUT),
     "everything by turns": misbehaving(*Mode),
