@@ -21,7 +21,7 @@ from assistant.conversation import Conversation, Wishes
 from assistant.providers import build_models, load_vad, missing_provider_key, speech_is_configured
 from config import Settings
 from log_privacy import allow_personal_data, hide_identity, hide_personal_data, personal
-from memory import memory_manager, open_memory_store
+from memory import memory_manager, open_supabase_store
 from memory.outbox import delivering
 from profiles import profile_manager
 from session_context import (
@@ -33,7 +33,7 @@ from session_context import (
     livekit_identity_to_uuid,
     set_session_user,
 )
-from storage import decide_backend, default_storage
+from storage import decide_backend
 from worker.dispatch import DispatchMetadata
 from worker.participant import remembered_identity, wait_for_user
 from worker.presence import Presence
@@ -198,7 +198,7 @@ def _preflight(settings: Settings, devmode: bool) -> str | None:
 def _delivering(settings: Settings) -> Iterator[None]:
     # What a dead process left on this host is delivered, also while there is no job.
     if settings.store.memory_enabled and settings.store.supabase_url is not None:
-        with delivering(settings.store, lambda: open_memory_store(default_storage())):
+        with delivering(settings.store, open_supabase_store):
             yield
     else:
         yield

@@ -10,7 +10,7 @@ from config import Settings
 from memory.categories import categorise
 from memory.manager import MemoryManager
 from memory.model import Category, Memory, MemoryInputError, NewMemory
-from memory.outbox import open_with_outbox
+from memory.outbox import OutboxError, open_with_outbox
 from memory.sqlite_store import SqliteMemoryStore
 from memory.store import MemoryStore
 from memory.supabase_store import SupabaseMemoryStore
@@ -29,6 +29,7 @@ __all__ = [
     "memory_manager",
     "open_default_store",
     "open_memory_store",
+    "open_supabase_store",
 ]
 
 
@@ -41,6 +42,19 @@ def open_memory_store(storage: Storage) -> MemoryStore:
     return SqliteMemoryStore(storage.people)
 
 
+def open_supabase_store() -> MemoryStore:
+    """Return the store that the outbox is for, without the outbox.
+
+    Raises:
+        OutboxError: this process's store is not Supabase.
+        ConfigError: the environment does not say how to reach the storage.
+    """
+    storage = default_storage()
+    if storage.supabase is None:
+        raise OutboxError("SUPABASE_URL: set it, with a key that may write, to deliver what waits")
+    return SupabaseMemoryStore(storage.supabase)
+
+
 def open_default_store() -> MemoryStore:
     """Return the store that the environment names; before Supabase, with this host's outbox.
 
@@ -50,10 +64,9 @@ def open_default_store() -> MemoryStore:
         ConfigError: the environment does not say how to reach the storage.
     """
     storage = default_storage()
-    store = open_memory_store(storage)
     if storage.supabase is None:
-        return store  # the file is the durable place itself
-    return open_with_outbox(Settings.from_environment().store, lambda: store)
+        return open_memory_store(storage)  # the file is the durable place itself
+    return open_with_outbox(Settings.from_environment().store, open_supabase_store)
 
 
 memory_manager = MemoryManager(open_default_store)

@@ -6,16 +6,16 @@ import argparse
 import sys
 
 from config import ConfigError, Settings, StoreSettings
-from memory import MemoryStore, open_memory_store
+from memory import open_supabase_store
 from memory.outbox.command import add_outbox_commands
-from storage import StorageError, default_storage
+from storage import StorageError
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command and return the exit status; 2 where it could not be carried out."""
     parser = argparse.ArgumentParser(prog="python -m memory", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="command")
-    add_outbox_commands(commands, _settings, _open_database)
+    add_outbox_commands(commands, _settings, open_supabase_store)
     given = parser.parse_args(arguments)
     try:
         status: int = given.run(given)
@@ -27,13 +27,6 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _settings() -> StoreSettings:
     return Settings.from_environment().store
-
-
-def _open_database() -> MemoryStore:
-    storage = default_storage()
-    if storage.supabase is None:
-        raise ConfigError("SUPABASE_URL: set it to the project that the outbox is for")
-    return open_memory_store(storage)
 
 
 if __name__ == "__main__":

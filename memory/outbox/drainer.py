@@ -144,26 +144,26 @@ class Drainer:
             self._lock.release()
 
     def _round(self) -> float:
-        """Deliver what can be delivered now, and return how long to wait."""
+        """Deliver a batch of everybody's, and return how long to wait before the next."""
         failures, pause_s = 0, _IDLE_S
         for user in self._outbox.users():
-            while not self._stopping.is_set():
-                wait_s = max(self._backoff.wait_s(user), self._backoff.wait_s(_DATABASE))
-                if wait_s:
-                    pause_s = min(pause_s, wait_s)
-                    break
-                try:
-                    more = self._opened().deliver(user)
-                except StorageError as error:
-                    failures += 1
-                    pause_s = min(pause_s, self._failed(user, error))
-                    if failures > 1:  # not one person's rows, but the database
-                        pause_s = min(pause_s, self._failed(_DATABASE, error))
-                    break
-                self._succeeded(user)
-                failures = 0
-                if not more:
-                    break
+            if self._stopping.is_set():
+                break
+            wait_s = max(self._backoff.wait_s(user), self._backoff.wait_s(_DATABASE))
+            if wait_s:
+                pause_s = min(pause_s, wait_s)
+                continue
+            try:
+                more = self._opened().deliver(user)
+            except StorageError as error:
+                failures += 1
+                pause_s = min(pause_s, self._failed(user, error))
+                if failures > 1:  # not one person's rows, but the database
+                    self._failed(_DATABASE, error)
+                continue
+            self._succeeded(user)
+            failures = 0
+            pause_s = 0.0 if more else pause_s
         waiting, _ = self._outbox.counts()
         WAITING.set(waiting)
         self._tidy(waiting)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from memory.outbox import Drainer, Forgetting
+from memory.outbox.backoff import Backoff
 from memory.outbox.delivery import Delivery
 from memory.outbox.drainer import DrainLock
 from memory.outbox.errors import OutboxBusyError
@@ -205,3 +206,17 @@ def test_closing_ends_the_thread_also_while_the_database_hangs(outbox, database,
     assert time.monotonic() - begun < 5
     database.passing.set()
     until(lambda: outbox.counts() == (0, 0))
+
+
+def test_pauses_double_to_ten_seconds_and_begin_anew_after_a_success():
+    backoff = Backoff()
+    bounds = [0.25, 0.5, 1, 2, 4, 8, 10, 10]
+    for bound in bounds:
+        backoff.failed("it")
+        assert bound * 0.49 < backoff.wait_s("it") <= bound * 1.5
+    backoff.hurry()
+    assert backoff.wait_s("it") == 0
+    backoff.succeeded("it")
+    backoff.failed("it")
+    assert backoff.wait_s("it") <= 0.375
+    assert backoff.wait_s("another") == 0
