@@ -6,10 +6,11 @@ import logging
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta, timezone
 from types import TracebackType
+from typing import NamedTuple
 
 from memory.model import Category, Memory, MemoryInputError, NewMemory
 from memory.outbox.drainer import Drainer
@@ -26,6 +27,14 @@ _MOST_RESULTS = 200
 _JUST_NOW = timedelta(hours=1)
 _POLL_S = 0.02
 _KNOWN_PEOPLE = 64
+
+
+class _Kept(NamedTuple):
+    """A person's overlay, good as long as the outbox is of this version."""
+
+    version: tuple[int, int]
+    writes: Mapping[int, Write]
+    overlay: Overlay
 
 
 class OutboxMemoryStore(MemoryStore, AbstractContextManager["OutboxMemoryStore"]):
@@ -50,7 +59,7 @@ class OutboxMemoryStore(MemoryStore, AbstractContextManager["OutboxMemoryStore"]
         self._database = database
         self._drainer = drainer
         self._lock = threading.Lock()
-        self._overlays: OrderedDict[str, tuple[tuple[int, int], Overlay]] = OrderedDict()
+        self._overlays: OrderedDict[str, _Kept] = OrderedDict()
         self._complaint: str | None = None
 
     def store(self, user: str, memories: Sequence[NewMemory]) -> list[Memory]:
@@ -174,25 +183,29 @@ class OutboxMemoryStore(MemoryStore, AbstractContextManager["OutboxMemoryStore"]
             version = self._outbox.version()
             with self._lock:
                 kept = self._overlays.get(user)
-            if kept is not None and kept[0] == version:
-                return kept[1]
-            writes = _readable(self._outbox.waiting(user))
-            made = Overlay(user, writes, self._outbox.generation(user) if writes else 0)
+            if kept is not None and kept.version == version:
+                return kept.overlay
+            same_file = kept is not None and kept.version[0] == version[0]
+            known = kept.writes if kept is not None and same_file else {}
+            writes = _readable(self._outbox.waiting(user), known)
+            generation = self._outbox.generation(user) if writes else 0
+            made = _Kept(version, writes, Overlay(user, writes.values(), generation))
         except OutboxUnwritableError as error:
             self._complain(error)
             return Overlay(user, [])
         with self._lock:
-            self._overlays[user] = (version, made)
+            self._overlays[user] = made
             while len(self._overlays) > _KNOWN_PEOPLE:
                 self._overlays.popitem(last=False)
-        return made
+        return made.overlay
 
 
-def _readable(entries: Sequence[Entry]) -> list[Write]:
-    writes: list[Write] = []
+def _readable(entries: Sequence[Entry], known: Mapping[int, Write]) -> dict[int, Write]:
+    writes: dict[int, Write] = {}
     for entry in entries:
         try:
-            writes.append(entry.read())
+            # A file never uses an ordinal again: what was read once need not be again.
+            writes[entry.ordinal] = known.get(entry.ordinal) or entry.read()
         except UnreadableEntryError:
             logger.debug("a waiting row cannot be read; the drainer sets it aside")
     return writes
