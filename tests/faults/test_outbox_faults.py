@@ -10,7 +10,7 @@ import sys
 import threading
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 import psycopg
@@ -32,8 +32,10 @@ def misbehaving(*modes: Mode, every_s: float = 0.15) -> Fault:
     @contextmanager
     def fault(proxy: FaultyProxy, _: SupabaseProject, __: Postgres) -> Iterator[None]:
         proxy.set(modes[0])
-        turns = itertools.cycle(modes)
-        with _repeating(lambda: proxy.set(next(turns)), every_s if len(modes) > 1 else 60):
+        turns = itertools.cycle(modes[1:] + modes[:1])
+        with ExitStack() as running:
+            if len(modes) > 1:
+                running.enter_context(_repeating(lambda: proxy.set(next(turns)), every_s))
             yield
         proxy.set(Mode.PASS)
 
