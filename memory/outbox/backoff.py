@@ -31,6 +31,10 @@ class Backoff:
         """Let everything be tried once now; the next pauses are as long as they would be."""
         self._due_at.clear()
 
+    def pause_s(self, name: str) -> float:
+        """Return how long ``name``'s next pause is, 0 where it has not failed."""
+        return self._pauses.get(name, 0.0)
+
     def wait_s(self, name: str) -> float:
         """Return the seconds until ``name`` may be tried again, 0 where it may now."""
         return max(0.0, self._due_at.get(name, 0.0) - time.monotonic())

@@ -146,7 +146,8 @@ class Drainer:
     def _round(self) -> float:
         """Deliver a batch of everybody's, and return how long to wait before the next."""
         failures, pause_s = 0, _IDLE_S
-        for user in self._outbox.users():
+        # Whose rows fail again and again comes last, and so cannot hold up the others.
+        for user in sorted(self._outbox.users(), key=self._backoff.pause_s):
             if self._stopping.is_set():
                 break
             wait_s = max(self._backoff.wait_s(user), self._backoff.wait_s(_DATABASE))
