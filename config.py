@@ -153,6 +153,7 @@ class StoreSettings(_Group):
     recall_limit: int = Field(8, alias="RECALL_LIMIT", ge=1, le=50)
     join_deadline_ms: int = Field(1000, alias="JOIN_DEADLINE_MS", ge=1)
     drain_deadline_s: float = Field(3.0, alias="DRAIN_DEADLINE_S", gt=0)
+    outbox_max_mb: int = Field(256, alias="OUTBOX_MAX_MB", ge=1)
 
     @property
     def supabase_key(self) -> str | None:

@@ -73,6 +73,7 @@ async def chat(settings: Settings, *, identity: str | None) -> None:
     finally:
         await session.aclose()
         await conversation.aclose()
+        await asyncio.to_thread(memory_manager.close)
 
 
 def _print_answer(event: ConversationItemAddedEvent) -> None:

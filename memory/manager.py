@@ -115,6 +115,20 @@ class MemoryManager:
             least_coverage=least_coverage,
         )
 
+    def drain(self, deadline_s: float) -> bool:
+        """Wait until what was told is where it is to stay, for at most ``deadline_s`` seconds.
+
+        Returns:
+            Whether it is; what is not stays in the outbox, to be delivered later.
+        """
+        return self._store().drain(get_current_user(), deadline_s)
+
+    def close(self) -> None:
+        """Close the store where it is open; a later call opens it again."""
+        store = self._opened.take()
+        if store is not None:
+            store.close()
+
     def _store(self) -> MemoryStore:
         return self._opened.get()
 

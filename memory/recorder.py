@@ -1,8 +1,10 @@
 """Keeps what the person says, behind the voice path.
 
 `Recorder.hear` only puts a turn on a queue. One task gates, categorises and stores the
-turns in order, trying again while the store is away. Each stored turn carries an id made
-from its session and conversation item, so that a repeated delivery changes nothing.
+turns in order, in a thread of its own, so that a turn is on the disk (in the person's file,
+or in the outbox before Supabase) even while every other call hangs. Where there is no such
+place, it tries again while the store is away. Each stored turn carries an id made from its
+session and conversation item, so that a repeated delivery changes nothing.
 """
 
 from __future__ import annotations
@@ -10,10 +12,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
+from functools import partial
 from typing import TypeVar
 
 from prometheus_client import Counter
@@ -33,6 +37,7 @@ T = TypeVar("T")
 MOST_WAITING_TURNS = 10_000
 _FIRST_RETRY_S = 0.25
 _LONGEST_RETRY_S = 10.0
+_DRAIN_GRACE_S = 0.2
 
 _TURNS = Counter("voice_agent_turns", "User turns, by what became of them", ["result"])
 
@@ -59,10 +64,10 @@ class Recorder:
 
     Args:
         memory: the session's memory.
-        threads: where its blocking calls run.
+        threads: where ``on_first_kept`` runs.
         session_id: makes the ids of this session's writes its own.
-        on_first_kept: a blocking call, made once a first turn is stored and tried again like
-            one: now the conversation has really taken place.
+        on_first_kept: a blocking call, made once a first turn is stored, and again until it
+            succeeds: now the conversation has really taken place. No turn waits for it.
     """
 
     def __init__(
@@ -77,8 +82,10 @@ class Recorder:
         self._threads = threads
         self._session_id = session_id
         self._on_first_kept = on_first_kept
+        self._own_thread = StoreThreads(1)
         self._turns: asyncio.Queue[UserTurn] = asyncio.Queue(MOST_WAITING_TURNS)
         self._task: asyncio.Task[None] | None = None
+        self._note: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Begin to store what is heard."""
@@ -99,6 +106,8 @@ class Recorder:
     async def flush(self, deadline_s: float) -> bool:
         """Wait until all that was heard is stored, for at most ``deadline_s`` seconds.
 
+        What is in the outbox counts as stored.
+
         Returns:
             Whether it is.
         """
@@ -109,15 +118,37 @@ class Recorder:
         return True
 
     async def aclose(self, deadline_s: float) -> None:
-        """Store what is still waiting, for at most ``deadline_s`` seconds, and end."""
+        """Store what is still waiting, for at most ``deadline_s`` seconds, and end.
+
+        In what is left of these seconds the outbox is drained, as far as that goes.
+        """
         if self._task is None:
             return
+        ends_at = time.monotonic() + deadline_s
         if not await self.flush(deadline_s):
             lost = self._turns.qsize() + 1
             _TURNS.labels("lost").inc(lost)
             logger.error("turns were lost: the store did not take them", extra={"turns": lost})
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        else:
+            await self._drain(ends_at)
+        tasks = [task for task in (self._task, self._note) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._own_thread.close()
+
+    async def _drain(self, ends_at: float) -> None:
+        left_s = max(0.0, ends_at - time.monotonic())
+        drain = asyncio.create_task(self._own_thread.run(self._memory.drain, left_s))
+        try:
+            awaited = {drain} if self._note is None else {drain, self._note}
+            await asyncio.wait(awaited, timeout=left_s + _DRAIN_GRACE_S)
+            drained = drain.done() and drain.exception() is None and drain.result()
+        finally:
+            drain.cancel()
+        if not drained:
+            _TURNS.labels("left_in_outbox").inc()
+            logger.warning("what was said waits in the outbox; it is delivered later")
 
     async def _store_turns(self) -> None:
         while True:
@@ -141,12 +172,20 @@ class Recorder:
         memory = self._as_memory(turn)
         extra = {**who, "category": memory.category.value}
         logger.info("[MEMORY CATEGORIZATION]", extra={**extra, **personal(text=turn.text)})
-        stored = (await self._until_taken(lambda: self._memory.store_all([memory])))[0]
+        write = partial(self._memory.store_all, [memory])
+        stored = (await self._until_taken(write, self._own_thread))[0]
         _TURNS.labels("stored").inc()
         log_stored(stored)
         if self._on_first_kept is not None:
             note, self._on_first_kept = self._on_first_kept, None
-            await self._until_taken(note)
+            self._note = asyncio.create_task(self._take_note(note), name="memory_first_kept")
+
+    async def _take_note(self, note: Callable[[], None]) -> None:
+        try:
+            await self._until_taken(note, self._threads)
+        except Exception as error:  # noqa: BLE001 - the conversation does not depend on it
+            _TURNS.labels("note_failed").inc()
+            logger.error("a first turn was not noted", extra={"error": type(error).__name__})
 
     def _as_memory(self, turn: UserTurn) -> NewMemory:
         return NewMemory(
@@ -160,11 +199,11 @@ class Recorder:
             generation=turn.generation,
         )
 
-    async def _until_taken(self, call: Callable[[], T]) -> T:
+    async def _until_taken(self, call: Callable[[], T], threads: StoreThreads) -> T:
         pause = _FIRST_RETRY_S
         while True:
             try:
-                return await self._threads.run(call)
+                return await threads.run(call)
             except StorageRejectedError:
                 raise
             except StorageError as error:

@@ -67,6 +67,23 @@ class MemoryStore(ABC):
         At most the latest 1 000, which is as many rows as hosted Supabase gives at once.
         """
 
+    def values_of(self, user: str, category: Category | None, key: str) -> list[Memory]:
+        """Return the values of a key as `history` does, without a category of every one."""
+        wanted = list(Category) if category is None else [category]
+        return [memory for each in wanted for memory in self.history(user, each, key)]
+
+    def drain(self, user: str, deadline_s: float) -> bool:
+        """Wait until what a person told is where it is to stay, for at most ``deadline_s``.
+
+        Returns:
+            Whether it is. A store without an outbox has nothing to wait for.
+        """
+        del user, deadline_s
+        return True
+
+    def close(self) -> None:  # noqa: B027 - most stores own nothing
+        """End what the store owns; the storage under it belongs to whoever opened that."""
+
     @abstractmethod
     def forget(self, user: str, category: Category | None, key: str) -> int:
         """Delete the key's value and its history, and return how many values are gone.

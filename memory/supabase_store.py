@@ -63,6 +63,11 @@ class SupabaseMemoryStore(MemoryStore):
         equal = {"category": category.value, "key": key}
         return self._select(user, equal, current=False, limit=MOST_OF_A_HISTORY)
 
+    def values_of(self, user: str, category: Category | None, key: str) -> list[Memory]:
+        """Return the values of the key in one request."""
+        equal = {"key": key} if category is None else {"category": category.value, "key": key}
+        return self._select(user, equal, current=False, limit=MOST_OF_A_HISTORY)
+
     def forget(self, user: str, category: Category | None, key: str) -> int:
         """Delete every value of the key."""
         query = self._clients.client_for(user).table("memory").delete()
