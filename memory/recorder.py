@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -20,22 +19,22 @@ from prometheus_client import Counter
 
 from log_privacy import personal
 from memory.categories import categorise
-from memory.gate import is_worth_keeping
+from memory.extraction.fact import ToldTurn
+from memory.gate import LEAST_CONFIDENCE, Heard, Verdict, judge
 from memory.manager import MemoryManager
 from memory.model import MAX_VALUE_LENGTH, Memory, MemoryInputError, NewMemory
+from memory.retry import until_taken
+from memory.store import TURN_KEY
 from session_context import get_session_generation, get_session_user_uuid
-from storage import StorageError, StorageRejectedError, StoreThreads
+from storage import StorageRejectedError, StoreThreads
 
 logger = logging.getLogger("memory.recorder")
 
 T = TypeVar("T")
 
-TURN_KEY = "user_input_"
-"""What the keys of turns begin with; the millisecond in which they were said follows."""
+__all__ = ["TURN_KEY", "Recorder", "UserTurn", "log_stored", "write_id"]
 
 MOST_WAITING_TURNS = 10_000
-_FIRST_RETRY_S = 0.25
-_LONGEST_RETRY_S = 10.0
 
 _TURNS = Counter("voice_agent_turns", "User turns, by what became of them", ["result"])
 
@@ -48,12 +47,18 @@ class UserTurn:
         text: what they said.
         item_id: the conversation item's id, unique within its session.
         said_at: seconds since the epoch.
+        agent_said: the agent's last words before it.
+        confidence: of the transcription, 0 to 1; None where it was typed.
+        recalled: the memories that recall gave the model for the turns before.
         generation: the person's when they said it, which `Recorder.hear` fills in.
     """
 
     text: str
     item_id: str
     said_at: float
+    agent_said: str = ""
+    confidence: float | None = None
+    recalled: tuple[str, ...] = ()
     generation: int | None = None
 
 
@@ -66,6 +71,8 @@ class Recorder:
         session_id: makes the ids of this session's writes its own.
         on_first_kept: a blocking call, made once a first turn is stored and tried again like
             one: now the conversation has really taken place.
+        on_kept: called with each turn that may be true of the person.
+        least_confidence: see `memory.gate.judge`.
     """
 
     def __init__(
@@ -75,11 +82,15 @@ class Recorder:
         session_id: str,
         *,
         on_first_kept: Callable[[], None] | None = None,
+        on_kept: Callable[[ToldTurn], None] | None = None,
+        least_confidence: float = LEAST_CONFIDENCE,
     ) -> None:
         self._memory = memory
         self._threads = threads
         self._session_id = session_id
         self._on_first_kept = on_first_kept
+        self._on_kept = on_kept
+        self._least_confidence = least_confidence
         self._turns: asyncio.Queue[UserTurn] = asyncio.Queue(MOST_WAITING_TURNS)
         self._task: asyncio.Task[None] | None = None
 
@@ -138,8 +149,13 @@ class Recorder:
 
     async def _keep(self, turn: UserTurn) -> None:
         who = {"user_uuid": get_session_user_uuid()}
-        if not is_worth_keeping(turn.text):
-            _TURNS.labels("filler").inc()
+        heard = Heard(turn.text, turn.agent_said, turn.confidence, turn.recalled)
+        verdict = judge(heard, self._least_confidence)
+        if verdict is not Verdict.KEPT:
+            _TURNS.labels(verdict.value).inc()
+            logger.debug("a turn is no memory", extra={**who, "verdict": verdict.value})
+            if verdict is Verdict.RECALLED:  # said again, it may still say that it is so again
+                self._tell(turn, None)
             return
         memory = self._as_memory(turn)
         extra = {**who, "category": memory.category.value}
@@ -147,9 +163,18 @@ class Recorder:
         stored = (await self._until_taken(lambda: self._memory.store_all([memory])))[0]
         _TURNS.labels("stored").inc()
         log_stored(stored)
+        self._tell(turn, stored.id)
         if self._on_first_kept is not None:
             note, self._on_first_kept = self._on_first_kept, None
             await self._until_taken(note)
+
+    def _tell(self, turn: UserTurn, memory_id: str | None) -> None:
+        if self._on_kept is not None:
+            said_at = datetime.fromtimestamp(turn.said_at, timezone.utc)
+            told = ToldTurn(
+                turn.text, turn.item_id, said_at, turn.agent_said, memory_id, turn.generation
+            )
+            self._on_kept(told)
 
     def _as_memory(self, turn: UserTurn) -> NewMemory:
         return NewMemory(
@@ -164,28 +189,19 @@ class Recorder:
         )
 
     async def _until_taken(self, call: Callable[[], T]) -> T:
-        pause = _FIRST_RETRY_S
-        while True:
-            try:
-                return await self._threads.run(call)
-            except StorageRejectedError:
-                raise
-            except StorageError as error:
-                _TURNS.labels("retried").inc()
-                logger.warning("the store is away; trying again", extra={"error": str(error)})
-            await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
-            pause = min(pause * 2, _LONGEST_RETRY_S)
+        return await until_taken(self._threads, call, lambda: _TURNS.labels("retried").inc())
 
 
-def write_id(session_id: str, item_id: str, kind: str) -> str:
+def write_id(session_id: str, item_id: str, kind: str, ordinal: int = 0) -> str:
     """Return the id of a write: the same for the same item of the same person's session.
 
     Args:
         session_id: the session.
         item_id: the conversation item that causes the write.
         kind: what the item causes, where it causes several writes.
+        ordinal: the write's place among those of its kind, from 0.
     """
-    name = f"voice-agent:{get_session_user_uuid()}:{session_id}:{item_id}:{kind}:0"
+    name = f"voice-agent:{get_session_user_uuid()}:{session_id}:{item_id}:{kind}:{ordinal}"
     return str(uuid.uuid5(uuid.NAMESPACE_URL, name))
 
 

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from memory.model import Category, Memory, NewMemory
-from memory.store import MOST_OF_A_HISTORY, MemoryStore
+from memory.store import MOST_OF_A_HISTORY, TURN_KEY, MemoryStore
 from storage.person_file import PersonFiles, ensure_profile_row, generation_of
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
@@ -69,6 +69,11 @@ class SqliteMemoryStore(MemoryStore):
             return self._select(user, _CURRENT, (_now(),), limit)
         condition = f"{_CURRENT} AND category = ?"
         return self._select(user, condition, (_now(), category.value), limit)
+
+    def list_facts(self, user: str, limit: int) -> list[Memory]:
+        """Return current memories that are no turns, newest first."""
+        condition = f"{_CURRENT} AND substr(key, 1, ?) <> ?"
+        return self._select(user, condition, (_now(), len(TURN_KEY), TURN_KEY), limit)
 
     def history(self, user: str, category: Category, key: str) -> list[Memory]:
         """Return the values of the key, newest first."""

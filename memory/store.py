@@ -9,6 +9,9 @@ from memory.model import Category, Memory, NewMemory
 
 MOST_OF_A_HISTORY = 1_000
 
+TURN_KEY = "user_input_"
+"""What the keys of turns begin with; the millisecond in which they were said follows."""
+
 
 class MemoryStore(ABC):
     """Keeps memories, each person's apart from everybody else's.
@@ -51,6 +54,13 @@ class MemoryStore(ABC):
     @abstractmethod
     def list_memories(self, user: str, category: Category | None, limit: int) -> list[Memory]:
         """Return at most ``limit`` current memories, of one category or all, newest first."""
+
+    @abstractmethod
+    def list_facts(self, user: str, limit: int) -> list[Memory]:
+        """Return at most ``limit`` current memories that are no turns, newest first.
+
+        A turn is what is kept under a key that begins with `TURN_KEY`.
+        """
 
     @abstractmethod
     def history(self, user: str, category: Category, key: str) -> list[Memory]:
