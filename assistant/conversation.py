@@ -7,6 +7,7 @@ store, the recorder, recall, and the AgentSession's listeners.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -24,7 +25,9 @@ from livekit.agents.voice.room_io import RoomOptions
 
 from assistant import persona
 from assistant.assistant import Assistant
+from assistant.extraction import SessionExtraction
 from assistant.greeting import GreetingMaterial, greeting
+from assistant.listening import Listening
 from assistant.preparation import prepare
 from assistant.prompt import instructions
 from assistant.providers import Models
@@ -34,7 +37,7 @@ from config import Settings
 from log_privacy import personal
 from memory import MemoryManager
 from memory.recall import Recall
-from memory.recorder import Recorder, UserTurn
+from memory.recorder import Recorder
 from profiles import ProfileManager
 from session_context import get_session_user_uuid
 from storage import StoreThreads
@@ -45,6 +48,8 @@ _TRANSCRIPT_TIMEOUT_S = 0.3
 """How long a closing session waits for the last words; the framework's 2 s delay each end."""
 
 _STORE_THREADS = 4
+
+_LEAST_DRAIN_S = 0.1
 
 
 @dataclass(frozen=True)
@@ -88,7 +93,9 @@ class Conversation:
         self._wishes = wishes
         self._threads = StoreThreads(_STORE_THREADS)
         self._material = GreetingMaterial()
+        self._listening = Listening()
         self._recorder: Recorder | None = None
+        self._extraction: SessionExtraction | None = None
         self._recall: Recall | None = None
         self._session: AgentSession[None] | None = None
         self._greets_by_model = False
@@ -176,8 +183,11 @@ class Conversation:
             self._session.off("conversation_item_added", self._on_item)
         if self._recall is not None:
             await self._recall.aclose()
+        ends_at = time.monotonic() + deadline_s
         if self._recorder is not None:
             await self._recorder.aclose(deadline_s)
+        if self._extraction is not None:
+            await self._extraction.aclose(max(ends_at - time.monotonic(), _LEAST_DRAIN_S))
         self._threads.close()
 
     def _assistant(self) -> Assistant:
@@ -195,7 +205,12 @@ class Conversation:
             or self._settings.providers.time_zone,
             now=datetime.now(timezone.utc),
         )
-        return Assistant(instructions=prompt, tools=tools, recall=self._recall)
+        return Assistant(
+            instructions=prompt,
+            tools=tools,
+            recall=self._recall,
+            on_recalled=self._listening.note_recalled,
+        )
 
     def _remember_with(self, memory: MemoryManager, profiles: ProfileManager) -> PersonTools:
         store = self._settings.store
@@ -205,12 +220,23 @@ class Conversation:
             deadline_s=store.recall_deadline_ms / 1000,
             limit=store.recall_limit,
         )
+        self._extraction = extraction = SessionExtraction(
+            self._settings,
+            memory=memory,
+            profiles=profiles,
+            threads=self._threads,
+            session_id=self._wishes.session_id,
+            on_stored=recall.drop_result,
+        )
+        extraction.start()
         is_first = self._material.is_first_login
         self._recorder = recorder = Recorder(
             memory,
             self._threads,
             self._wishes.session_id,
             on_first_kept=profiles.complete_first_login if is_first else None,
+            on_kept=extraction.hear,
+            least_confidence=self._settings.extraction.least_transcript_confidence,
         )
         recorder.start()
         return PersonTools(
@@ -221,15 +247,20 @@ class Conversation:
             deadline_s=store.join_deadline_ms / 1000,
             on_change=recall.drop_result,
             flush=recorder.flush,
+            on_forget=extraction.drop_waiting,
         )
 
     def _on_item(self, event: ConversationItemAddedEvent) -> None:
         item = event.item
-        if not isinstance(item, ChatMessage) or item.role != "user":
+        if not isinstance(item, ChatMessage):
+            return
+        if item.role == "assistant":
+            self._listening.note_agent(item)
+        if item.role != "user":
             return
         text = item.text_content
         if text and text.strip():
             who = {"user_uuid": get_session_user_uuid()}
             logger.info("[USER INPUT]", extra={**who, **personal(text=text)})
             if self._recorder is not None:
-                self._recorder.hear(UserTurn(text, item.id, item.created_at))
+                self._recorder.hear(self._listening.turn(item))

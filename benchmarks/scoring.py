@@ -108,7 +108,17 @@ def _score_one(score: Score, expected: Expected, played: Played) -> None:
         score.with_expiry += any(expected.expires_with(memory) for memory in found)
     if any("*" in key for key in expected.keys):
         return
-    values = {memory.value for memory in played.facts if expected.has_key(memory)}
+    others = [
+        fact
+        for turn in played.dialogue.turns
+        for fact in turn.facts
+        if fact.thing != expected.thing
+    ]
+    values = {
+        memory.value
+        for memory in played.facts
+        if expected.has_key(memory) and not any(_is(other, memory) for other in others)
+    }
     if len(values) > 1:
         score.contradictions.append(f"{played.dialogue.id}: {sorted(values)}")
 

@@ -99,8 +99,6 @@ def judge(heard: Heard, least_confidence: float = LEAST_CONFIDENCE) -> Verdict:
     spoken = words(heard.text)
     if not spoken or all(word in FILLER for word in spoken):
         return Verdict.FILLER
-    if _is_unclear(heard.text, spoken, heard.confidence, least_confidence):
-        return Verdict.UNCLEAR
     if _repeats(spoken, heard.agent_said):
         return Verdict.ECHO
     if any(spoken == words(text) for text in heard.recalled):
@@ -109,7 +107,8 @@ def judge(heard: Heard, least_confidence: float = LEAST_CONFIDENCE) -> Verdict:
         _of_sentence(sentence, heard.agent_said) for sentence in sentences(plain(heard.text))
     ]
     if not verdicts or Verdict.KEPT in verdicts:
-        return Verdict.KEPT
+        unclear = _is_unclear(heard.text, spoken, heard.confidence, least_confidence)
+        return Verdict.UNCLEAR if unclear else Verdict.KEPT
     return next((verdict for verdict in verdicts if verdict is not Verdict.FILLER), Verdict.FILLER)
 
 
@@ -215,4 +214,5 @@ def _is_reaction(text: str, said: str, agent_said: str) -> bool:
     if _IMPERSONAL.match(said):
         return len(said.split()) <= _LONGEST_REACTION
     # A word or two are an answer where the agent asked, and else a comment.
-    return bool(agent_said) and "?" not in agent_said and len(said.split()) <= 2
+    comments = bool(agent_said) and "?" not in agent_said
+    return comments and said.isascii() and len(said.split()) <= 2

@@ -142,7 +142,10 @@ _FORMS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str], date], date]], ...
             rf"(?:on )?(?:(?:{_WEEKDAY}),? )?(?P<month>{_MONTH}) (?:the )?(?P<day>{_DAY})",
             _day_of_month,
         ),
-        (rf"on (?:(?:{_WEEKDAY}),? )?the (?P<day>{_DAY})(?! \w+ (?:floor|row))", _day_of_month),
+        (
+            rf"on (?:(?:{_WEEKDAY}),? )?the (?P<day>{_DAY})(?! of\b| \w+ (?:floor|row))",
+            _day_of_month,
+        ),
         (
             rf"{_NOT_PAST}(?P<which>on |this |next |this coming |by )?(?P<weekday>{_WEEKDAY})"
             r"(?: (?:morning|afternoon|evening|night))?",

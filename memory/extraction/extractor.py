@@ -80,6 +80,7 @@ class Extractor:
         self._on_stored = on_stored
         self._turns: asyncio.Queue[ToldTurn] = asyncio.Queue(MOST_WAITING_TURNS)
         self._earlier: deque[ToldTurn] = deque(maxlen=EARLIER_TURNS)
+        self._forgotten = 0
         self._hurry = asyncio.Event()
         self._last_call = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -97,11 +98,12 @@ class Extractor:
             logger.error("a turn is not read for facts: too many wait")
 
     def drop_waiting(self) -> int:
-        """Read none of the turns that still wait, because the person had something forgotten.
+        """Make no facts of what was heard until now, because something is to be forgotten.
 
         Returns:
-            How many there were. The turns themselves stay memories.
+            How many turns were still waiting. The turns themselves stay memories.
         """
+        self._forgotten += 1
         dropped = 0
         while not self._turns.empty():
             self._turns.get_nowait()
@@ -171,6 +173,7 @@ class Extractor:
         return turns
 
     async def _extract(self, turns: list[ToldTurn]) -> None:
+        forgotten = self._forgotten
         known = await self._until_taken(partial(self._memory.list_facts, MOST_RESULTS))
         extraction = await self._read(turns, known)
         memories = settled(
@@ -181,7 +184,7 @@ class Extractor:
             least_confidence=self._least_confidence,
         )
         _FACTS.labels("left_out").inc(len(extraction.facts) - len(memories))
-        if not memories:
+        if not memories or forgotten != self._forgotten:
             return
         stored = await self._until_taken(partial(self._memory.store_all, memories))
         _FACTS.labels("stored").inc(len(stored))

@@ -25,8 +25,8 @@ def settled(
     """Return the memories to store.
 
     A fact is left out where it is unsure, has no usable key or value, or belongs to no turn.
-    One whose key is current in another category goes there, so that it supersedes. Of the
-    facts of one turn and key the last one is kept.
+    One whose key is current in other categories goes there, so that it supersedes and none of
+    them contradicts it. Of the facts of one turn and key the last one is kept.
 
     Args:
         facts: what the model gave.
@@ -36,18 +36,18 @@ def settled(
         least_confidence: below it a fact is left out.
     """
     usable = [
-        replace(fact, category=_category(fact, known))
+        replace(fact, category=category)
         for fact in facts
         if fact.confidence >= least_confidence and _is_usable(fact, len(turns))
+        for category in _categories(fact, known)
     ]
     last = {(fact.turn, fact.category, fact.key): fact for fact in usable}
     memories: list[NewMemory] = []
     for number, turn in enumerate(turns):
         of_turn = [fact for fact in last.values() if fact.turn == number]
         for ordinal, fact in enumerate(of_turn):
-            memories.append(
-                _memory(fact, turn, write_id(session_id, turn.item_id, "fact", ordinal), session_id)
-            )
+            made_by = write_id(session_id, turn.item_id, "fact", ordinal)
+            memories.append(_memory(fact, turn, made_by, session_id))
     return memories
 
 
@@ -79,6 +79,6 @@ def _is_usable(fact: Fact, turns: int) -> bool:
     )
 
 
-def _category(fact: Fact, known: Sequence[Memory]) -> Category:
+def _categories(fact: Fact, known: Sequence[Memory]) -> list[Category]:
     in_use = {memory.category for memory in known if memory.key == fact.key}
-    return fact.category if fact.category in in_use or len(in_use) != 1 else in_use.pop()
+    return sorted(in_use) or [fact.category]
