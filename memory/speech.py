@@ -44,7 +44,8 @@ _LEAD_IN = re.compile(
     r"|by the way|that is wrong|that's wrong|nowadays"
     r"|these days|at the moment|currently|scratch that|guess what|as i said|in fact|the thing is"
     r"|of course|thanks|thank you|finally|now|and then|then|yes please)[,.!:]?\s+"
-    r"|(?:i mean|i said|i was saying|i think|did you know|do you know|have i told you|did i (?:ever )?(?:tell you|mention)"
+    r"|(?:i mean|i said|i was saying|i think|did you know|do you know|have i told you"
+    r"|did i (?:ever )?(?:tell you|mention)"
     r"|i(?: already)? told you|(?:please )?(?:remember|note|know|keep in mind|don't forget)"
     r"|you should know|fun fact:?)(?: that)?\s+(?=(?:i|i'm|im|i've|i'd|my|we|we're|our)\b))",
     re.IGNORECASE,

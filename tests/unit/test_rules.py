@@ -50,7 +50,8 @@ def facts(text: str, agent_said: str = "", known: dict[str, str] | None = None) 
         ("My sister is called Ana", {"sister_name": "Ana"}),
         ("my sister's name is Ana", {"sister_name": "Ana"}),
         ("My mom's name is Rosa", {"mother_name": "Rosa"}),
-        ("my older brother Luis is a pilot", {"older_brother_name": "Luis", "older_brother_job": "pilot"}),
+        ("my older brother Luis is a pilot", {
+            "older_brother_name": "Luis", "older_brother_job": "pilot"}),
         ("I have a brother named Luis", {"brother_name": "Luis"}),
         ("I'm married to Chris", {"marital_status": "married", "partner_name": "Chris"}),
         ("we have two kids", {"children": "2"}),
