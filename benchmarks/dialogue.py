@@ -22,6 +22,7 @@ from typing import Any
 
 from memory import Memory
 from memory.extraction.dates import DAY_END_EVERYWHERE
+from memory.extraction.kinds import number_of
 from memory.speech import words
 
 
@@ -49,8 +50,8 @@ class Expected:
 
     def has_value(self, memory: Memory) -> bool:
         """Tell whether the memory's value says the same."""
-        said = f" {' '.join(words(memory.value))} "
-        return any(f" {' '.join(words(value))} " in said for value in self.values)
+        said = _in_digits(memory.value)
+        return any(_in_digits(value) in said for value in self.values)
 
     def expires_with(self, memory: Memory) -> bool:
         """Tell whether the memory expires when the expected day is over."""
@@ -118,6 +119,11 @@ def _expected(fact: Sequence[Any]) -> Expected:
         date.fromisoformat(rest[0]) if rest else None,
         thing,
     )
+
+
+def _in_digits(text: str) -> str:
+    numbers = ((word, number_of(word)) for word in words(text) if word not in ("a", "an"))
+    return f" {' '.join(word if number is None else str(number) for word, number in numbers)} "
 
 
 def _several(given: str | list[str]) -> tuple[str, ...]:

@@ -52,6 +52,8 @@ class Extractor:
         least_confidence: below it a fact is not stored, 0 to 1.
         keep_summary: a blocking call that keeps the short text about the person.
         on_stored: called when facts were stored.
+        is_taken_back: tells of a turn's memory id whether the person has taken the turn back,
+            so that nothing may be made of it.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class Extractor:
         least_confidence: float,
         keep_summary: Callable[[str], object] | None = None,
         on_stored: Callable[[], None] | None = None,
+        is_taken_back: Callable[[str], bool] = lambda _memory_id: False,
     ) -> None:
         self._memory = memory
         self._threads = threads
@@ -78,6 +81,7 @@ class Extractor:
         self._least_confidence = least_confidence
         self._keep_summary = keep_summary
         self._on_stored = on_stored
+        self._is_taken_back = is_taken_back
         self._turns: asyncio.Queue[ToldTurn] = asyncio.Queue(MOST_WAITING_TURNS)
         self._earlier: deque[ToldTurn] = deque(maxlen=EARLIER_TURNS)
         self._forgotten = 0
@@ -154,7 +158,7 @@ class Extractor:
                 _EXTRACTIONS.labels("failed").inc()
                 logger.error("no facts were read", extra={"error": type(error).__name__})
             finally:
-                self._earlier.extend(turns)
+                self._earlier.extend(self._wanted(turns))
                 for _ in turns:
                     self._turns.task_done()
 
@@ -172,7 +176,17 @@ class Extractor:
             turns.append(self._turns.get_nowait())
         return turns
 
-    async def _extract(self, turns: list[ToldTurn]) -> None:
+    def _wanted(self, turns: Sequence[ToldTurn]) -> list[ToldTurn]:
+        return [
+            turn
+            for turn in turns
+            if turn.memory_id is None or not self._is_taken_back(turn.memory_id)
+        ]
+
+    async def _extract(self, heard: Sequence[ToldTurn]) -> None:
+        turns = self._wanted(heard)
+        if not turns:
+            return
         forgotten = self._forgotten
         known = await self._until_taken(partial(self._memory.list_facts, MOST_RESULTS))
         extraction = await self._read(turns, known)
@@ -184,7 +198,8 @@ class Extractor:
             least_confidence=self._least_confidence,
         )
         _FACTS.labels("left_out").inc(len(extraction.facts) - len(memories))
-        if not memories or forgotten != self._forgotten:
+        taken_back = len(self._wanted(turns)) < len(turns)
+        if not memories or taken_back or forgotten != self._forgotten:
             return
         stored = await self._until_taken(partial(self._memory.store_all, memories))
         _FACTS.labels("stored").inc(len(stored))

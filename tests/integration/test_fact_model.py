@@ -10,7 +10,8 @@ from dataclasses import replace
 from datetime import datetime, timezone
 
 import pytest
-from livekit.agents import AgentSession
+from livekit.agents import AgentSession, RunResult
+from livekit.agents.llm import ChatMessage
 
 from assistant.conversation import Conversation, Wishes
 from assistant.fact_model import LLMFactModel
@@ -166,8 +167,10 @@ def brain(facts: str):
 
 
 async def said(session: AgentSession[None], text: str) -> str:
-    result = await session.run(user_input=text)
-    return str(result.events[-1].item.text_content)
+    result: RunResult[None] = await session.run(user_input=text)
+    last = result.events[-1].item
+    assert isinstance(last, ChatMessage)
+    return str(last.text_content)
 
 
 async def test_a_conversation_is_read_by_the_model_and_the_profile_text_kept_up(tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -178,7 +178,7 @@ async def test_a_bug_in_a_model_ends_nothing(memory, threads, caplog):
 async def test_a_store_that_is_away_is_tried_again(memory, threads, monkeypatch):
     store = memory._store()
     failures = [StorageUnavailableError("away")]
-    real = store.store
+    real: Callable[[str, Sequence[NewMemory]], list[Memory]] = store.store
 
     def flaky(user: str, memories: Sequence[NewMemory]) -> list[Memory]:
         if failures:
@@ -210,6 +210,21 @@ async def test_what_was_said_before_something_is_forgotten_comes_back_as_no_fact
     await asyncio.wait_for(model.was_asked.wait(), 5)
     reading.hear(told("it is number five", 1))
     assert reading.drop_waiting() == 1
+    await reading.aclose(5)
+    assert held(memory) == {}
+    assert len(model.asked) == 1
+
+
+async def test_of_a_turn_that_is_taken_back_nothing_is_made_before_or_while_it_is_read(
+    memory, threads
+):
+    taken_back: set[str] = set()
+    model = FixedModel(Extraction((fact("address", "5 High Street"),)), delay_s=0.1)
+    reading = extractor(memory, threads, model, is_taken_back=taken_back.__contains__)
+    reading.hear(told("I live at 5 High Street", memory_id="turn-0"))
+    await asyncio.wait_for(model.was_asked.wait(), 5)
+    taken_back |= {"turn-0", "turn-1"}
+    reading.hear(told("I live at number five", 1, memory_id="turn-1"))
     await reading.aclose(5)
     assert held(memory) == {}
     assert len(model.asked) == 1
