@@ -212,7 +212,9 @@ def _is_reaction(text: str, said: str, agent_said: str) -> bool:
     if _OF_THE_PERSON.search(said) or _CONCRETE.search(text):
         return False
     if _IMPERSONAL.match(said):
-        return len(said.split()) <= _LONGEST_REACTION
+        # "It's dre" may be the name that the agent asked for.
+        is_answer = said.startswith("it is ") and "may i call you?" in agent_said.casefold()
+        return len(said.split()) <= _LONGEST_REACTION and not is_answer
     # A word or two are an answer where the agent asked, and else a comment.
     comments = bool(agent_said) and "?" not in agent_said
     return comments and said.isascii() and len(said.split()) <= 2

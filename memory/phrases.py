@@ -42,7 +42,7 @@ IMPERATIVES = frozenset(
     delete describe erase explain find forget give go guess hang help hold hush imagine let let's
     lets list listen look make open pause pick play pretend promise put read recite recommend
     remember remind remove repeat roll say search send set show shut sing skip slow spell start
-    stop suggest summarize talk tell translate try turn update wait wake write
+    stop suggest summarize switch talk tell translate try turn update wait wake write
     """.split()
 )
 """Verbs that, at the beginning of a clause, ask the agent to do something."""

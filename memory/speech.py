@@ -26,7 +26,8 @@ _SUBJECT = (
 )
 _ASKING = r"(?:(?:can|could|would|will|do|did|have|are) you|what|how|where|when|why|who)"
 _CLAUSE_START = re.compile(
-    rf"(?:,? (?:and|but|so|because|since|although|though|as|plus|cause)|,) (?={_SUBJECT}\s"
+    r"(?:,? (?:and|but|so|because|since|although|though|as|plus|cause)|,) "
+    rf"(?=(?:(?:now|then|also|actually|currently) )?{_SUBJECT}\s"
     rf"|actually\s|please\s|{_ASKING}\b)"
     r"|, (?:and|but|so) "
     r"|(?<=\s)(?=(?:because|since) (?:i|my|we)\b)",
@@ -63,6 +64,7 @@ _LONG_FORMS = tuple(
         (r"\b(we|you|they)'ve\b", r"\1 have"),
         (r"\b(he|she|it|that|there|what|where|who|how|here)'s\b", r"\1 is"),
         (r"\bwhats\b", "what is"),
+        (r"^its (?=[a-z]+$)", "it is "),
         (r"\b(?:can't|cant|can not)\b", "cannot"),
         (r"\b(?:won't|wont)\b", "will not"),
         (r"\b(do|does|did|is|are|was|were|has|have|had|could|would|should)n'?t\b", r"\1 not"),

@@ -42,7 +42,7 @@ def singular(text: str) -> str:
 
 def topic(text: str) -> str:
     """Return what a plan or a goal is about, as a key: its first words that carry meaning."""
-    words = [word for word in slug_words(text) if word not in _EMPTY]
+    words = [word for word in slug_words(text) if word not in _EMPTY] or slug_words(text)
     return "_".join(words[:3])
 
 

@@ -34,6 +34,15 @@ _RELATIONS = {
     "therapist": "therapist",
     "neighbor": "neighbor neighbour",
     "colleague": "colleague coworker co-worker",
+    "co_founder": "co-founder cofounder",
+    "business_partner": "business-partner",
+    "stepmother": "stepmother stepmom stepmum",
+    "stepfather": "stepfather stepdad",
+    "stepson": "stepson",
+    "stepdaughter": "stepdaughter",
+    "godmother": "godmother",
+    "godfather": "godfather",
+    "landlord": "landlord landlady",
     "mother_in_law": "mother-in-law",
     "father_in_law": "father-in-law",
     "sister_in_law": "sister-in-law",
@@ -83,13 +92,26 @@ NOT_NAMES = frozenset(
     nothing of off ok okay on out over polish portuguese pregnant proud ready right russian sad
     scared scottish serious sick single sleepy so sorry spanish still stuck sure swedish swiss
     the there tired to too turkish ukrainian up upset vegan vegetarian very welsh well with
-    worried yes you your my our and but who that it what
+    worried yes you your my our and but who that it it's its what dr doctor miss mr mrs ms prof
+    professor
     """.split()
 )
 """What may stand after "I'm" or "call me" and is nobody's name."""
 
 JOBS = frozenset(
     """
+    baker banker bartender beautician beekeeper biologist bookkeeper bouncer brewer builder ceo cfo
+    chaplain chiropractor choreographer coder comedian composer conductor contractor counselor cto
+    curator decorator dietitian diplomat diver doorman embalmer estimator fisher founder cofounder
+    co-founder geneticist glazier goldsmith grocer groundskeeper handyman host hostess innkeeper
+    inspector instructor interpreter inventor investor joiner linguist locksmith logger lobbyist
+    machinist magician mathematician merchant missionary monk mortician nun nutritionist
+    operator orderly owner paediatrician pediatrician planner plasterer podiatrist police-officer
+    politician postman potter president printer proofreader prosecutor publisher ranger reporter
+    restaurateur rigger sailor salesperson scaffolder seamstress sergeant shepherd shopkeeper
+    solicitor sommelier steward stewardess stockbroker stonemason surveyor teller tiler trainer
+    treasurer trucker underwriter upholsterer usher valet vicar watchmaker weaver winemaker
+    woodworker
     accountant actor actress analyst architect artist assistant astronaut attendant barber barista
     blacksmith bricklayer butcher captain carpenter cashier chef chemist clerk coach consultant
     cook cop courier dancer dentist designer detective developer director doctor driver

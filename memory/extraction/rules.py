@@ -165,7 +165,8 @@ class _Reading:
         return key
 
     def _of_answer(self) -> Iterator[Fact]:
-        text = without_lead_in(plain(self._turn.text)).strip(" ,.!")
+        first = next(iter(sentences(plain(self._turn.text))), "")
+        text = without_lead_in(first).strip(" ,.!")
         text = re.sub(r",? (?:hi|hello|hey|please|thanks)$", "", text, flags=re.IGNORECASE)
         if not text or len(words(text)) > _LONGEST_ANSWER or text.endswith("?"):
             return

@@ -34,7 +34,8 @@ _TIME = (
     r"now|nowadays|currently|anymore|these days|at the moment|yesterday|today|tomorrow|tonight"
     r"|(?:last|this|next|every) \w+|since|for (?:\w+ )?(?:\d|years?|months?|a (?:while|long))"
     r"|(?:\w+ )?(?:years?|months?|weeks?|days?) ago|already|recently|again|too|as well|though"
-    r"|from now|right now|anyway|please|actually|either|honestly"
+    r"|from now|right now|anyway|please|actually|either|honestly|myself|to be (?:honest|fair)"
+    r"|(?:funnily|sadly|strangely) enough|i (?:guess|think|suppose)"
 )
 _LINK = r"because|but|so|which|who|whose|that|when|where|while|if|although|and (?:i|my|we|he|she)"
 
@@ -85,7 +86,10 @@ def _several(
 
     def read(text: str, has_capitals: bool) -> list[Reading] | None:
         readings: list[Reading] = []
-        for part in re.split(r",? (?:and|or) |, ", re.sub(r"^to ", "", text)):
+        # Commas part a list where it ends in "and"; else an aside follows.
+        is_list = re.search(r" (?:and|or) ", text)
+        items = re.sub(r"^to ", "", text if is_list else text.split(", ")[0])
+        for part in re.split(r",? (?:and|or) |, ", items):
             found = one(part, has_capitals)
             if found is None:
                 break
@@ -96,7 +100,7 @@ def _several(
 
 
 def _name(text: str, has_capitals: bool) -> list[Reading] | None:
-    said = text.strip(" '-")
+    said = re.sub(r"'s$", "", text.strip(" '-"))
     first, *others = said.split()
     if first.casefold() in NOT_NAMES or not first[0].isalpha():
         return None
@@ -210,6 +214,7 @@ SLOTS: dict[str, Slot] = {
             for each in re.findall(rf"\b(?:{_any_of(LANGUAGES)})\b", text, re.IGNORECASE)
         ],
     ),
+    "Company": Slot(rf"{_CAPITAL}(?: {_CAPITAL}){{0,3}}", _phrase("and", "as", "in")),
     "vehicle": Slot(rf"{_CAPITAL}(?: {_WORD}){{0,3}}", _phrase("and", "to")),
     "verb": Slot(
         "fly|start|go|leave|travel|move|return|turn|see|meet|come|finish|play|get", _as_said
