@@ -17,6 +17,10 @@ from storage import StoreThreads
 
 logger = logging.getLogger("assistant.extraction")
 
+_RULES_WAIT_S = 1.0
+"""Rules need no turns gathered. But what a tool stores of a turn comes first, so that the fact
+goes under the category that the tool chose."""
+
 
 class SessionExtraction:
     """The `Extractor` of a session with the models that it uses; none where it is off.
@@ -57,8 +61,7 @@ class SessionExtraction:
             model=model,
             fallback=rules,
             deadline_s=wanted.deadline_s,
-            # Rules cost nothing, so there is nothing to gather turns for.
-            wait_s=wanted.wait_s if self._llm_model else 0,
+            wait_s=wanted.wait_s if self._llm_model else min(wanted.wait_s, _RULES_WAIT_S),
             least_confidence=wanted.least_fact_confidence,
             keep_summary=profiles.keep_summary,
             on_stored=on_stored,
