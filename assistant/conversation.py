@@ -18,6 +18,7 @@ from livekit.agents import (
     AgentSession,
     CloseEvent,
     ConversationItemAddedEvent,
+    UserInputTranscribedEvent,
 )
 from livekit.agents.llm import ChatMessage
 from livekit.agents.voice import SpeechHandle
@@ -147,6 +148,7 @@ class Conversation:
             session_close_transcript_timeout=_TRANSCRIPT_TIMEOUT_S,
         )
         session.on("conversation_item_added", self._on_item)
+        session.on("user_input_transcribed", self._on_transcript)
         if on_close is not None:
             session.once("close", on_close)
         self._session = session
@@ -181,6 +183,7 @@ class Conversation:
         deadline_s = self._settings.store.drain_deadline_s
         if self._session is not None:
             self._session.off("conversation_item_added", self._on_item)
+            self._session.off("user_input_transcribed", self._on_transcript)
         if self._recall is not None:
             await self._recall.aclose()
         ends_at = time.monotonic() + deadline_s
@@ -250,6 +253,10 @@ class Conversation:
             on_forget=extraction.drop_waiting,
         )
 
+    def _on_transcript(self, event: UserInputTranscribedEvent) -> None:
+        if self._recall is not None:
+            self._recall.hear(event.transcript, is_final=event.is_final)
+
     def _on_item(self, event: ConversationItemAddedEvent) -> None:
         item = event.item
         if not isinstance(item, ChatMessage):
@@ -258,6 +265,8 @@ class Conversation:
             self._listening.note_agent(item)
         if item.role != "user":
             return
+        if self._recall is not None:
+            self._recall.end_turn()
         text = item.text_content
         if text and text.strip():
             who = {"user_uuid": get_session_user_uuid()}

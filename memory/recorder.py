@@ -22,17 +22,14 @@ from memory.categories import categorise
 from memory.extraction.fact import ToldTurn
 from memory.gate import LEAST_CONFIDENCE, Heard, Verdict, judge
 from memory.manager import MemoryManager
-from memory.model import MAX_VALUE_LENGTH, Memory, MemoryInputError, NewMemory
+from memory.model import MAX_VALUE_LENGTH, TURN_KEY, Memory, MemoryInputError, NewMemory
 from memory.retry import until_taken
-from memory.store import TURN_KEY
 from session_context import get_session_generation, get_session_user_uuid
 from storage import StorageRejectedError, StoreThreads
 
 logger = logging.getLogger("memory.recorder")
 
 T = TypeVar("T")
-
-__all__ = ["TURN_KEY", "Recorder", "UserTurn", "log_stored", "write_id"]
 
 MOST_WAITING_TURNS = 10_000
 

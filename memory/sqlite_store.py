@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import time
 from collections.abc import Sequence
-from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from memory.model import Category, Memory, NewMemory
-from memory.store import MOST_OF_A_HISTORY, TURN_KEY, MemoryStore
+from memory.candidates import NOTHING, Candidates
+from memory.model import TURN_KEY, Category, Memory, NewMemory
+from memory.moments import microseconds, moment_of
+from memory.sqlite_search import find_candidates
+from memory.store import MOST_OF_A_HISTORY, MemoryStore
 from storage.person_file import PersonFiles, ensure_profile_row, generation_of
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _COLUMNS = (
     "id, category, key, value, created_at, superseded_at, session_id, place, generation, "
     "confidence, source_id, expires_at"
 )
 _CURRENT = "superseded_at IS NULL AND (expires_at IS NULL OR expires_at > ?)"
+_AMONG = "id IN (SELECT value FROM json_each(?))"
 
 
 class SqliteMemoryStore(MemoryStore):
@@ -47,21 +50,13 @@ class SqliteMemoryStore(MemoryStore):
         found = self._select(user, condition, (_now(), category.value, key))
         return found[0] if found else None
 
-    def search(self, user: str, words: Sequence[str], limit: int) -> list[Memory]:
-        """Rank by BM25, then by recency."""
+    def candidates(self, user: str, words: Sequence[Sequence[str]], limit: int) -> Candidates:
+        """Find hits by FTS5's BM25."""
         if not words:
-            return []
-        # In quotes a word is never an FTS5 operator.
-        match = " OR ".join('"' + word.replace('"', '""') + '"' for word in words)
+            return NOTHING
         with self._people.reading(user) as file:
-            rows = file.execute(
-                f"SELECT {_COLUMNS} FROM memory JOIN ("  # noqa: S608 - constants only
-                "    SELECT rowid AS hit, rank AS score FROM memory_search"
-                "    WHERE memory_search MATCH ? ORDER BY rank LIMIT ?"
-                f") ON row = hit WHERE {_CURRENT} ORDER BY score, created_at DESC, id",
-                (match, limit, _now()),
-            ).fetchall()
-        return [_memory(user, row) for row in rows]
+            total, frequencies, found = find_candidates(file, words, limit, _now())
+        return Candidates(total, frequencies, found, lambda ids: self._read(user, ids))
 
     def list_memories(self, user: str, category: Category | None, limit: int) -> list[Memory]:
         """Return current memories, newest first."""
@@ -100,6 +95,11 @@ class SqliteMemoryStore(MemoryStore):
             ).fetchall()
         return [_memory(user, row) for row in rows]
 
+    def _read(self, user: str, ids: Sequence[str]) -> list[Memory]:
+        found = self._select(user, f"{_CURRENT} AND {_AMONG}", (_now(), json.dumps(ids)))
+        by_id = {memory.id: memory for memory in found}
+        return [by_id[each] for each in ids if each in by_id]
+
     def _store_one(self, file: sqlite3.Connection, user: str, fence: int, new: NewMemory) -> Memory:
         known = file.execute(
             f"SELECT {_COLUMNS} FROM memory WHERE id = ?",  # noqa: S608 - constants only
@@ -108,14 +108,14 @@ class SqliteMemoryStore(MemoryStore):
         if known is not None:
             return _memory(user, known)
         key = _free_key(file, new.key) if new.next_free_key else new.key
-        told_at = _microseconds(new.created_at)
+        told_at = microseconds(new.created_at)
         later = _close_earlier(file, new.category.value, key, told_at, new.id)
         row = (
             *(new.id, new.category.value, key, new.value, told_at, later),
             *(new.session_id, _next_place(file, new.session_id)),
             fence if new.generation is None else new.generation,
             *(new.confidence, new.source_id),
-            None if new.expires_at is None else _microseconds(new.expires_at),
+            None if new.expires_at is None else microseconds(new.expires_at),
         )
         file.execute(
             f"INSERT INTO memory ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - constants only
@@ -168,24 +168,16 @@ def _memory(user: str, row: tuple[Any, ...]) -> Memory:
         category=Category.of(category),
         key=key,
         value=value,
-        created_at=_time(created_at),
-        superseded_at=None if superseded_at is None else _time(superseded_at),
+        created_at=moment_of(created_at),
+        superseded_at=None if superseded_at is None else moment_of(superseded_at),
         session_id=session_id,
         place=place,
         generation=generation,
         confidence=confidence,
         source_id=source_id,
-        expires_at=None if expires_at is None else _time(expires_at),
+        expires_at=None if expires_at is None else moment_of(expires_at),
     )
 
 
 def _now() -> int:
     return time.time_ns() // 1000
-
-
-def _microseconds(moment: datetime) -> int:
-    return (moment - _EPOCH) // timedelta(microseconds=1)
-
-
-def _time(microseconds: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=microseconds)

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from memory.extraction.fact import Fact, ToldTurn
-from memory.model import MAX_KEY_LENGTH, MAX_VALUE_LENGTH, Category, Memory, NewMemory
-from memory.recorder import TURN_KEY, write_id
+from memory.model import MAX_KEY_LENGTH, MAX_VALUE_LENGTH, TURN_KEY, Category, Memory, NewMemory
+from memory.recorder import write_id
 
 _KEY = re.compile(r"[^\W\d_A-Z][^\WA-Z]*")
 _LONGEST_VALUE = 500
