@@ -93,6 +93,10 @@ class MemoryManager:
         wanted = None if category is None else Category.of(category)
         return self._store().list_memories(get_current_user(), wanted, _bounded(limit))
 
+    def list_facts(self, limit: int = 50) -> list[Memory]:
+        """Return current memories that are no turns as they were said, newest first."""
+        return self._store().list_facts(get_current_user(), _bounded(limit))
+
     def history(self, category: str, key: str) -> list[Memory]:
         """Return the values that the key has had, newest first, at most 1 000."""
         return self._store().history(get_current_user(), Category.of(category), check_key(key))

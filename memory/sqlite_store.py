@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from memory.candidates import NOTHING, Candidates
-from memory.model import Category, Memory, NewMemory
+from memory.model import TURN_KEY, Category, Memory, NewMemory
 from memory.moments import microseconds, moment_of
 from memory.sqlite_search import find_candidates
 from memory.store import MOST_OF_A_HISTORY, MemoryStore
@@ -64,6 +64,11 @@ class SqliteMemoryStore(MemoryStore):
             return self._select(user, _CURRENT, (_now(),), limit)
         condition = f"{_CURRENT} AND category = ?"
         return self._select(user, condition, (_now(), category.value), limit)
+
+    def list_facts(self, user: str, limit: int) -> list[Memory]:
+        """Return current memories that are no turns, newest first."""
+        condition = f"{_CURRENT} AND substr(key, 1, ?) <> ?"
+        return self._select(user, condition, (_now(), len(TURN_KEY), TURN_KEY), limit)
 
     def history(self, user: str, category: Category, key: str) -> list[Memory]:
         """Return the values of the key, newest first."""

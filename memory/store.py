@@ -61,6 +61,13 @@ class MemoryStore(ABC):
         """Return at most ``limit`` current memories, of one category or all, newest first."""
 
     @abstractmethod
+    def list_facts(self, user: str, limit: int) -> list[Memory]:
+        """Return at most ``limit`` current memories that are no turns, newest first.
+
+        A turn is what is kept under a key that begins with `TURN_KEY`.
+        """
+
+    @abstractmethod
     def history(self, user: str, category: Category, key: str) -> list[Memory]:
         """Return the values that the key has had, newest first; empty where it had none.
 

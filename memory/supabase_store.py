@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from memory.candidates import NOTHING, REACH, Candidate, Candidates
-from memory.model import Category, Memory, NewMemory
+from memory.model import TURN_KEY, Category, Memory, NewMemory
 from memory.moments import moment_of
 from memory.store import MOST_OF_A_HISTORY, MemoryStore
 from storage.supabase_clients import SupabaseClients, execute, read_time, rows
@@ -58,6 +58,10 @@ class SupabaseMemoryStore(MemoryStore):
         equal = {} if category is None else {"category": category.value}
         return self._select(user, equal, current=True, limit=limit)
 
+    def list_facts(self, user: str, limit: int) -> list[Memory]:
+        """Return current memories that are no turns, newest first."""
+        return self._select(user, {}, current=True, limit=limit, turns=False)
+
     def history(self, user: str, category: Category, key: str) -> list[Memory]:
         """Return the values of the key, newest first."""
         equal = {"category": category.value, "key": key}
@@ -77,12 +81,20 @@ class SupabaseMemoryStore(MemoryStore):
         return len(execute(query, rows))
 
     def _select(
-        self, user: str, equal: dict[str, str], *, current: bool, limit: int
+        self,
+        user: str,
+        equal: dict[str, str],
+        *,
+        current: bool,
+        limit: int,
+        turns: bool = True,
     ) -> list[Memory]:
         query = self._clients.client_for(user).table("memory").select(_COLUMNS)
         query = query.eq("user_id", user)
         for column, value in equal.items():
             query = query.eq(column, value)
+        if not turns:
+            query = query.not_.like("key", f"{TURN_KEY}%")
         if current:
             query = query.is_("superseded_at", "null")
             query = query.or_("expires_at.is.null,expires_at.gt.now")

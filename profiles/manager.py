@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from profiles.model import OnboardingDetails, Person, UserProfile
 from profiles.store import ProfileStore
+from profiles.summary import with_summary
 from session_context import (
     get_current_user,
     get_session_generation,
@@ -65,6 +66,19 @@ class ProfileManager:
         return self.store.update_onboarding_details(
             get_current_user(), changes, get_session_generation()
         )
+
+    def keep_summary(self, summary: str) -> bool:
+        """Keep what conversations say of the current user, beside the text that is their own.
+
+        Returns:
+            Whether the profile text changed.
+        """
+        text = self.get().about.profile_text
+        changed = with_summary(text, summary)
+        if changed == text:
+            return False
+        self.change_about(profile_text=changed)
+        return True
 
     def forget(self) -> bool:
         """Delete what is known of the current user and the details they gave."""

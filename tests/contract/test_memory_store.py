@@ -17,6 +17,7 @@ from storage import Storage, StorageRejectedError
 
 FACT, GOAL = Category.FACT, Category.GOAL
 NOON = datetime(2026, 5, 8, 12, 0, 0, 123456, tzinfo=timezone.utc)
+SECOND = timedelta(seconds=1)
 
 storable_text = st.text(
     st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), min_size=1, max_size=80
@@ -58,6 +59,14 @@ def test_what_was_never_stored_is_not_there(store, user):
     assert found(store, user, "color", 10) == []
     assert store.forget(user, FACT, "color") == 0
     assert store.store(user, []) == []
+
+
+def test_facts_are_what_is_current_and_no_turn(store, user):
+    put(store, user, new("blue", created_at=NOON), new("red", created_at=NOON + SECOND))
+    put(store, user, new("I like red", "user_input_1700000000123", created_at=NOON + 2 * SECOND))
+    put(store, user, new("nurse", "job", created_at=NOON + 3 * SECOND, category=GOAL))
+    assert [memory.value for memory in store.list_facts(user, 10)] == ["nurse", "red"]
+    assert [memory.value for memory in store.list_facts(user, 1)] == ["nurse"]
 
 
 def test_a_new_value_supersedes_the_old_one_which_stays_as_history(store, user):
