@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from memory.model import Category, Memory, MemoryInputError, NewMemory, check_key
+from memory.model import Category, Memory, MemoryInputError, NewMemory, check_key, check_write_id
 from memory.query import search_words
 from memory.store import MemoryStore
 from session_context import get_current_user, get_session_generation
@@ -97,6 +97,17 @@ class MemoryManager:
         """
         wanted = None if category is None else Category.of(category)
         return self._store().forget(get_current_user(), wanted, check_key(key))
+
+    def withdraw(self, write_id: str) -> bool:
+        """Undo one write: delete it, and make the value that it superseded current again.
+
+        Returns:
+            Whether there was such a write.
+
+        Raises:
+            MemoryInputError: the id is not a uuid.
+        """
+        return self._store().withdraw(get_current_user(), check_write_id(write_id))
 
     def _store(self) -> MemoryStore:
         return self._opened.get()

@@ -77,7 +77,9 @@ class SupabaseProfileStore(ProfileStore):
         arguments = {"p_changes": checked_changes(changes), "p_generation": generation}
         changed = self._call(function, user, rows, **arguments)
         if not changed:
-            raise PersonErasedError("the person was erased since; bind the session anew")
+            raise PersonErasedError(
+                "the person was erased since, or is not remembered; bind the session anew"
+            )
         return changed[0]
 
     def _call(self, function: str, user: str, read: Callable[[Any], T], **arguments: object) -> T:
@@ -91,7 +93,7 @@ class SupabaseProfileStore(ProfileStore):
 
 def _bound(data: Any) -> BoundPerson:
     row = rows(data)[0]
-    return BoundPerson(bool(row["created"]), int(row["generation"]))
+    return BoundPerson(bool(row["created"]), int(row["generation"]), bool(row["remembered"]))
 
 
 def _person(user: str, found: list[dict[str, Any]]) -> Person:

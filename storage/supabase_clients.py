@@ -68,6 +68,10 @@ class SupabaseClients:
         del user_uuid
         return self._shared
 
+    def service_client(self) -> Client:
+        """Return the client of the service role, for what concerns more than one person."""
+        return self._shared
+
     def close(self) -> None:
         """Close the connections."""
         self._http.close()

@@ -22,6 +22,7 @@ from migrations.apply import FOLDER, MigrationError, apply, migration_files
 TABLES = ("profiles", "memory", "user_profiles", "onboarding_details", "person_fences")
 ALL = [file.stem for file in migration_files()]
 ALICE = "edabafbb-61ad-51d6-9fd8-e976c892a731"
+BOB = "1bbc064c-d74a-56e6-a2b9-009139975e85"
 
 OLDER_DEPLOYMENT = """
     create table public.profiles (
@@ -202,10 +203,21 @@ def test_neither_anon_nor_authenticated_nor_public_may_touch_anything(database):
     assert {row[1] for row in found["grants"]} == {"postgres", "service_role"}
     for name, _, acl in found["functions"]:
         assert acl is not None, name
-        assert {entry.split("=")[0] for entry in acl} <= {"postgres", "service_role"}, name
+        may = {"postgres", "service_role"}
+        if name in OPEN_TO_THE_PERSON:
+            may.add("authenticated")
+        assert {entry.split("=")[0] for entry in acl} <= may, name
 
 
-CHECKED_DEFINERS = {"drop_write_of_older_generation"}
+OPEN_TO_THE_PERSON = {"erase_person", "set_remembering", "withdraw_memory"}
+"""What anybody may do who shows a token of their own; each is tested with somebody else's."""
+
+CHECKED_DEFINERS = {
+    "drop_write_of_older_generation",
+    "drop_write_of_unremembered",
+    "erase_person",
+    "set_remembering",
+}
 """Functions with their owner's rights, each with a test of its own for what that opens."""
 
 
@@ -235,7 +247,7 @@ def test_the_database_drops_an_older_generation_whoever_writes_it(database):
     [
         ("service_role", None, True),
         ("authenticated", ALICE, True),
-        ("authenticated", "1bbc064c-d74a-56e6-a2b9-009139975e85", False),
+        ("authenticated", BOB, False),
         ("authenticated", None, False),
         ("anon", None, False),
         ("none", None, True),
@@ -251,6 +263,59 @@ def test_only_the_person_and_the_service_role_act_for_a_person(database, role, s
         connection.execute(f"set local role {role}")
         query = "select voice_agent.may_act_for(%s), voice_agent.may_act_for(null)"
         assert connection.execute(query, (ALICE,)).fetchone() == (may, False)
+
+
+@pytest.mark.parametrize("call", ["erase_person({})", "set_remembering({}, false)"])
+@pytest.mark.parametrize(
+    ("role", "subject", "may"),
+    [
+        ("authenticated", ALICE, True),
+        ("authenticated", BOB, False),
+        ("authenticated", None, False),
+        ("anon", None, False),
+        ("service_role", None, True),
+    ],
+)
+def test_nobody_but_the_person_and_the_service_role_erases_or_silences_them(
+    database, call, role, subject, may
+):
+    apply(database.url)
+    execute(database, f"insert into public.profiles (id) values ('{ALICE}')")
+    with psycopg.connect(database.url) as connection:
+        claims = json.dumps({"sub": subject} if subject else {})
+        connection.execute("select set_config('request.jwt.claims', %s, true)", (claims,))
+        connection.execute(f"set local role {role}")
+        statement = f"select public.{call.format(f"'{ALICE}'::uuid")}"
+        if may:
+            connection.execute(statement)
+        else:
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(statement)
+
+
+@pytest.mark.parametrize("call", ["erase_person(null)", "set_remembering(null, false)"])
+def test_nobody_is_erased_or_silenced_by_null(database, call):
+    apply(database.url)
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        execute(database, f"select public.{call}")
+
+
+def test_of_who_is_not_remembered_the_database_takes_nothing_whoever_writes_it(database):
+    apply(database.url)
+    execute(database, f"insert into public.profiles (id) values ('{ALICE}')")
+    execute(database, f"select public.set_remembering('{ALICE}', false)")
+    execute(
+        database,
+        "set role service_role; insert into public.memory (id, user_id, category, key, value, "
+        f"generation) values (gen_random_uuid(), '{ALICE}', 'FACT', 'k', 'v', 99)",
+    )
+    execute(
+        database,
+        f"set role service_role; insert into public.user_profiles (user_id) values ('{ALICE}')",
+    )
+    with psycopg.connect(database.url) as connection:
+        assert connection.execute("select from public.memory").fetchall() == []
+        assert connection.execute("select from public.user_profiles").fetchall() == []
 
 
 def test_memories_from_before_places_get_theirs(database):
@@ -277,6 +342,17 @@ REQUESTS = [
     ("POST", "/rpc/search_memory", {"p_user": ALICE, "p_words": ["x"], "p_limit": 5}),
     ("POST", "/rpc/update_user_profile", {"p_user": ALICE, "p_changes": {}}),
     ("POST", "/rpc/update_onboarding_details", {"p_user": ALICE, "p_changes": {}}),
+    ("POST", "/rpc/bind_person", {"p_user": ALICE, "p_email": None}),
+    ("POST", "/rpc/erase_person", {"p_user": ALICE}),
+    ("POST", "/rpc/set_remembering", {"p_user": ALICE, "p_on": True}),
+    ("POST", "/rpc/withdraw_memory", {"p_user": ALICE, "p_id": ALICE}),
+    ("POST", "/rpc/move_person", {"p_source": ALICE, "p_target": BOB, "p_email": None}),
+    ("POST", "/rpc/restore_memories", {"p_user": ALICE, "p_memories": []}),
+    ("POST", "/rpc/restore_person", {"p_user": ALICE, "p_person": {}, "p_generation": 0}),
+    ("POST", "/rpc/raise_fence", {"p_user": ALICE, "p_generation": 0, "p_remembered": True}),
+    ("POST", "/rpc/list_people", {"p_after": None, "p_limit": 1}),
+    ("POST", "/rpc/list_idle_people", {"p_since": "2000-01-01", "p_after": None, "p_limit": 1}),
+    ("POST", "/rpc/delete_expired_memories", {"p_limit": 0}),
     ("GET", "/schema_migrations", None),
 ]
 
