@@ -285,7 +285,7 @@ def test_nobody_but_the_person_and_the_service_role_erases_or_silences_them(
         claims = json.dumps({"sub": subject} if subject else {})
         connection.execute("select set_config('request.jwt.claims', %s, true)", (claims,))
         connection.execute(f"set local role {role}")
-        statement = f"select public.{call.format(f"'{ALICE}'::uuid")}"
+        statement = "select public." + call.format(f"'{ALICE}'::uuid")
         if may:
             connection.execute(statement)
         else:
