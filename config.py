@@ -136,6 +136,7 @@ class StoreSettings(_Group):
     recall_limit: int = Field(8, alias="RECALL_LIMIT", ge=1, le=50)
     join_deadline_ms: int = Field(1000, alias="JOIN_DEADLINE_MS", ge=1)
     drain_deadline_s: float = Field(3.0, alias="DRAIN_DEADLINE_S", gt=0)
+    retention_days: int | None = Field(None, alias="RETENTION_DAYS", ge=1, le=36_500)
 
     @property
     def supabase_key(self) -> str | None:
