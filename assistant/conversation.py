@@ -6,6 +6,7 @@ store, the recorder, recall, and the AgentSession's listeners.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from livekit.agents.voice.room_io import RoomOptions
 from assistant import persona
 from assistant.assistant import Assistant
 from assistant.greeting import GreetingMaterial, greeting
-from assistant.preparation import prepare
+from assistant.preparation import bind_later, prepare
 from assistant.prompt import instructions
 from assistant.providers import Models
 from assistant.scripted_model import ScriptedModel
@@ -90,6 +91,7 @@ class Conversation:
         self._material = GreetingMaterial()
         self._recorder: Recorder | None = None
         self._recall: Recall | None = None
+        self._binding: asyncio.Task[None] | None = None
         self._session: AgentSession[None] | None = None
         self._greets_by_model = False
 
@@ -102,18 +104,26 @@ class Conversation:
     async def prepare(self) -> bool:
         """Make the profile and load what the greeting needs.
 
+        Of somebody who does not want to be remembered, nothing is written and nothing used.
+
         Returns:
             Whether the profile is known to exist; the conversation goes on without.
         """
         if self._profiles is None or self._memory is None:
             return False
-        ready, self._material = await prepare(
+        bound, self._material = await prepare(
             self._profiles,
             self._memory,
             self._threads,
             deadline_s=self._settings.store.join_deadline_ms / 1000,
         )
-        return ready
+        if bound is None:
+            self._binding = asyncio.create_task(bind_later(self._profiles, self._threads))
+            return False
+        if not bound.remembered:
+            logger.info("[SESSION] this person does not want to be remembered")
+            self._memory = self._profiles = None
+        return bound.remembered
 
     async def start(
         self,
@@ -174,6 +184,9 @@ class Conversation:
         deadline_s = self._settings.store.drain_deadline_s
         if self._session is not None:
             self._session.off("conversation_item_added", self._on_item)
+        if self._binding is not None:
+            self._binding.cancel()
+            await asyncio.gather(self._binding, return_exceptions=True)
         if self._recall is not None:
             await self._recall.aclose()
         if self._recorder is not None:

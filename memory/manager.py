@@ -8,8 +8,8 @@ from dataclasses import replace
 from memory.model import Category, Memory, MemoryInputError, NewMemory, check_key, check_write_id
 from memory.query import search_words
 from memory.store import MemoryStore
-from session_context import get_current_user, get_session_generation
-from storage import PersonErasedError
+from session_context import get_current_user, get_session_generation, get_session_remembered
+from storage import NotRememberedError, PersonErasedError
 from storage.lazily import Lazily
 
 MOST_RESULTS = 200
@@ -20,6 +20,10 @@ class MemoryManager:
 
     Calls block, like the store's. All may raise `storage.StorageError`, and
     `session_context.NoSessionUserError` inside a job that serves nobody yet.
+
+    Where the session knows that its person does not want to be remembered, nothing is found
+    and `storage.NotRememberedError` is raised for what is to be kept. While it cannot be known,
+    `search` finds nothing, and what is to be kept goes to the store, which knows.
 
     Args:
         open_store: called once, when the first call needs the store.
@@ -48,6 +52,8 @@ class MemoryManager:
             PersonErasedError: at least one was told before the person was erased. The others
                 are stored.
         """
+        if get_session_remembered() is False:
+            raise NotRememberedError("the person does not want to be remembered; nothing is kept")
         generation = get_session_generation()
         told = [
             memory if memory.generation is not None else replace(memory, generation=generation)
@@ -66,7 +72,10 @@ class MemoryManager:
         Raises:
             MemoryInputError: the key is empty, too long or not text.
         """
-        found = self._store().retrieve(get_current_user(), Category.of(category), check_key(key))
+        check_key(key)
+        if get_session_remembered() is False:
+            return None
+        found = self._store().retrieve(get_current_user(), Category.of(category), key)
         return found.value if found else None
 
     def search(self, query: str, limit: int = 10) -> list[Memory]:
@@ -77,18 +86,23 @@ class MemoryManager:
             limit: how many at most; values outside 1 to 200 are brought into that range.
         """
         words = search_words(query)
-        if not words:
+        if not words or not get_session_remembered():
             return []
         return self._store().search(get_current_user(), words, _bounded(limit))
 
     def list_memories(self, category: str | None = None, limit: int = 50) -> list[Memory]:
         """Return current memories, newest first, of one category or of all."""
         wanted = None if category is None else Category.of(category)
+        if get_session_remembered() is False:
+            return []
         return self._store().list_memories(get_current_user(), wanted, _bounded(limit))
 
     def history(self, category: str, key: str) -> list[Memory]:
         """Return the values that the key has had, newest first, at most 1 000."""
-        return self._store().history(get_current_user(), Category.of(category), check_key(key))
+        check_key(key)
+        if get_session_remembered() is False:
+            return []
+        return self._store().history(get_current_user(), Category.of(category), key)
 
     def forget(self, category: str | None, key: str) -> int:
         """Delete the key's value and history, and return how many values are gone.

@@ -7,7 +7,12 @@ from typing import Any
 
 from people.model import Erasure, ErasureUnfinishedError
 from people.people import People
-from session_context import get_current_user, get_session_user_uuid, set_session_generation
+from session_context import (
+    get_current_user,
+    get_session_user_uuid,
+    set_session_generation,
+    set_session_remembered,
+)
 from storage.lazily import Lazily
 
 
@@ -65,6 +70,8 @@ class PersonManager:
         generation = self._opened.get().set_remembering(get_current_user(), on)
         if on:
             _go_on_as(generation)
+        if get_session_user_uuid() is not None:
+            set_session_remembered(on)
 
 
 def _go_on_as(generation: int) -> None:

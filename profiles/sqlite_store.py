@@ -17,7 +17,7 @@ from profiles.model import (
     email_of,
 )
 from profiles.store import ProfileStore
-from storage.errors import PersonErasedError
+from storage.errors import NotRememberedError, PersonErasedError
 from storage.person_file import PersonFiles, ensure_profile_row, generation_of, is_remembered
 
 _DAY = 86_400_000_000
@@ -103,7 +103,7 @@ class SqliteProfileStore(ProfileStore):
             if generation is not None and generation < generation_of(file):
                 raise PersonErasedError("the person was erased since; bind the session anew")
             if not is_remembered(file):
-                raise PersonErasedError("the person is not remembered; nothing is kept of them")
+                raise NotRememberedError("the person is not remembered; nothing is kept of them")
             ensure_profile_row(file, email=None)
             file.execute(
                 f"INSERT OR IGNORE INTO {table} (one, updated_at) VALUES (1, ?)",  # noqa: S608 - constants

@@ -13,7 +13,8 @@ class ProfileStore(ABC):
     Calls block; on an event loop run them in `storage.StoreThreads`. Every call may raise
     `storage.StorageError`. The ``update_`` calls make the person's row when it is missing,
     and raise `storage.PersonErasedError` where the generation they are given is older than
-    the person's last erasure, or the person is not remembered; None means now.
+    the person's last erasure; None means now. They raise that, or `storage.NotRememberedError`,
+    where the person does not want to be remembered.
     """
 
     def ensure_profile_exists(self, user: str, original_identity: str | None = None) -> bool:

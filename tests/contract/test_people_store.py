@@ -19,7 +19,7 @@ from memory import Category, MemoryStore, NewMemory, open_memory_store
 from memory.query import search_words
 from people import People, Standing, open_people, open_people_store
 from profiles import BoundPerson, ProfileStore, UserProfile, open_profile_store
-from storage import PersonErasedError, Storage, StorageRejectedError
+from storage import NotRememberedError, PersonErasedError, Storage, StorageRejectedError
 
 FACT = Category.FACT
 NOON = datetime(2026, 5, 8, 12, 0, 0, 123456, tzinfo=timezone.utc)
@@ -168,9 +168,9 @@ def test_of_who_is_not_remembered_nothing_is_written(people, memory, profiles, u
     assert profiles.bind_person(user, "a@example.com") == BoundPerson(False, generation, False)
     for write_generation in (None, 0, generation):
         assert memory.store(user, [told("new", "new", generation=write_generation)]) == []
-        with pytest.raises(PersonErasedError):
+        with pytest.raises((PersonErasedError, NotRememberedError)):
             profiles.update_user_profile(user, {"language": "fr"}, write_generation)
-        with pytest.raises(PersonErasedError):
+        with pytest.raises((PersonErasedError, NotRememberedError)):
             profiles.update_onboarding_details(user, {"first_name": "B"}, write_generation)
     profiles.complete_first_login(user)
     assert profiles.get_person(user).profile.is_first_login is True
