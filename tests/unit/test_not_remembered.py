@@ -71,7 +71,7 @@ def conversation(memory: MemoryManager | None, profiles: ProfileManager | None) 
 
 
 def tools_of(talk: Conversation) -> set[str]:
-    return {tool.info.name for tool in talk._assistant().tools}
+    return {tool.info.name for tool in talk._assistant().tools}  # type: ignore[union-attr]
 
 
 async def test_nobody_is_bound_and_everybody_is_remembered_until_a_store_says_otherwise():
