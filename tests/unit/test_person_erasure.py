@@ -123,6 +123,8 @@ def test_another_process_that_has_the_file_open_finds_nothing_and_revives_nothin
 ):
     fill(files)
     with late_writer(data_dir) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
         assert process.stdout.readline() == "4\n"
         people.erase(ALICE)
         assert not any(SECRET.encode() in held for held in bytes_held(data_dir).values())
