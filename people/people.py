@@ -12,8 +12,9 @@ from people.export import export_parts
 from people.model import Erasure, ErasureUnfinishedError, Move, Record
 from people.store import PeopleStore
 
-EraseElsewhere = Callable[[str], int]
-"""Erases what another place holds of a person, and returns how many things that were."""
+EraseElsewhere = Callable[[str, int], int]
+"""Erases what another place holds of a person, whose generation from now on is the second
+argument, and returns how many things that were."""
 
 ExportElsewhere = Callable[[str], Iterable[Record]]
 """Gives what another place holds of a person, as JSON objects."""
@@ -92,13 +93,13 @@ class People:
     def move(self, source: str, target: str, target_email: str | None = None) -> Move:
         """Make everything of one person another's, and erase the source.
 
-        What other places still hold of the source was told as the source, and is erased.
+        What other places still hold of the source is erased: drain the outbox before.
         """
         moved = self.store.move(source, target, target_email)
         for erase in self._also_erase.values():
-            erase(source)
+            erase(source, moved.generation)
         return moved
 
     def _erase_elsewhere(self, user: str, erasure: Erasure) -> Erasure:
-        gone = {name: erase(user) for name, erase in self._also_erase.items()}
+        gone = {name: erase(user, erasure.generation) for name, erase in self._also_erase.items()}
         return replace(erasure, elsewhere=gone)

@@ -82,8 +82,8 @@ class PersonFiles:
                     connection.execute("ROLLBACK")
 
     def everybody(self) -> list[str]:
-        """Return the uuids of all who have a file, in order."""
-        return sorted(path.stem for path in self._folder.glob("*.db"))
+        """Return the uuids of all who have a file, in order; what has another name is no file."""
+        return sorted(path.stem for path in self._folder.glob("*.db") if _is_uuid(path.stem))
 
     def close(self) -> None:
         """Close the connections that nobody uses; the others close when they come back."""
@@ -169,6 +169,13 @@ def generation_of(file: sqlite3.Connection) -> int:
 def is_remembered(file: sqlite3.Connection) -> bool:
     """Return whether anything may be written of the person."""
     return bool(file.execute("SELECT remembered FROM fence").fetchone()[0])
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        return str(uuid.UUID(text)) == text
+    except ValueError:
+        return False
 
 
 def _canonical(user_uuid: str) -> str:

@@ -48,7 +48,8 @@ def add_person_commands(commands: Commands[argparse.ArgumentParser]) -> None:
         "move",
         help="make everything of one identity another's",
         description="Of two values of one key the newer one is current, and the other stays in "
-        "its history. Of the profile, what the target said wins. The source is then erased.",
+        "its history. Of the profile, what the target said wins. The source is then erased. "
+        "Drain the outbox before: what waits there of the source is dropped.",
     )
     move.add_argument("--from", dest="source", required=True, metavar="IDENTITY")
     move.add_argument("--to", dest="target", required=True, metavar="IDENTITY")

@@ -101,11 +101,11 @@ def test_other_places_are_erased_and_exported_too(storage, memory, user):
     waiting = {user: ["one", "two"]}
     people = open_people(
         storage,
-        also_erase={"outbox": lambda person: len(waiting.pop(person, []))},
+        also_erase={"outbox": lambda person, generation: len(waiting.pop(person)) + generation},
         also_export={"outbox": lambda person: [{"value": v} for v in waiting.get(person, [])]},
     )
     assert people.export(user)["elsewhere"] == {"outbox": [{"value": "one"}, {"value": "two"}]}
-    assert people.erase(user).elsewhere == {"outbox": 2}
+    assert people.erase(user).elsewhere == {"outbox": 2 + 1}, "the new generation is told"
     assert people.export(user)["elsewhere"] == {"outbox": []}
 
 

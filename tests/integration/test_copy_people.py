@@ -112,7 +112,9 @@ def test_the_way_back_is_the_same(stores, monkeypatch):
 def test_a_copy_that_was_interrupted_goes_on_where_it_stopped(stores, monkeypatch):
     users = fill(stores.sqlite)
     source, target = open_people_store(stores.sqlite), open_people_store(stores.supabase)
-    restore, calls, done = target.restore_memories, [], []
+    restore = target.restore_memories
+    calls: list[str] = []
+    done: list[str] = []
 
     def breaks(user, memories):
         calls.append(user)

@@ -203,10 +203,10 @@ def test_neither_anon_nor_authenticated_nor_public_may_touch_anything(database):
     assert {row[1] for row in found["grants"]} == {"postgres", "service_role"}
     for name, _, acl in found["functions"]:
         assert acl is not None, name
-        may = {"postgres", "service_role"}
+        allowed = {"postgres", "service_role"}
         if name in OPEN_TO_THE_PERSON:
-            may.add("authenticated")
-        assert {entry.split("=")[0] for entry in acl} <= may, name
+            allowed.add("authenticated")
+        assert {entry.split("=")[0] for entry in acl} <= allowed, name
 
 
 OPEN_TO_THE_PERSON = {"erase_person", "set_remembering", "withdraw_memory"}

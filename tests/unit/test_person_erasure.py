@@ -159,7 +159,7 @@ def test_where_somebody_goes_on_reading_the_person_is_erased_and_the_error_says_
     files, data_dir
 ):
     fill(files)
-    people = People(SqlitePeopleStore(files, scrub_deadline_s=0.1), also_erase={"x": lambda _: 7})
+    people = People(SqlitePeopleStore(files, scrub_deadline_s=0.1), also_erase={"x": lambda *_: 7})
     reader = sqlite3.connect(data_dir / "people" / f"{ALICE}.db")
     reader.execute("BEGIN")
     reader.execute("SELECT count(*) FROM memory").fetchone()
