@@ -264,8 +264,14 @@ $$;
 -- Makes everything of one person another's, who keeps what they said themselves where both
 -- said something; of two values of one key the newer one is current. The source is then
 -- erased. A second run finds nothing to move. p_email: of the target, where there is one.
-create or replace function public.move_person(p_source uuid, p_target uuid, p_email text)
-returns table (moved boolean, memories bigint, merged_keys bigint, generation bigint)
+-- p_limit: how many memories at most, so that a call ends in time; where not all are done,
+-- call again.
+create or replace function public.move_person(
+    p_source uuid, p_target uuid, p_email text, p_limit integer
+)
+returns table (
+    moved boolean, memories bigint, merged_keys bigint, generation bigint, done boolean
+)
 language plpgsql
 security invoker
 set search_path = ''
@@ -281,6 +287,7 @@ begin
 
     memories := 0;
     merged_keys := 0;
+    done := true;
     moved := exists (select from public.profiles where profiles.id = p_source);
     if not moved then
         select coalesce(max(fence.generation), 0) into generation
@@ -326,13 +333,18 @@ begin
 
     update public.memory set
         user_id = p_target, generation = voice_agent.generation_of(p_target)
-    where memory.user_id = p_source;
+    where memory.id in (
+        select told.id from public.memory as told where told.user_id = p_source limit p_limit
+    );
     get diagnostics memories = row_count;
+    done := not exists (select from public.memory where memory.user_id = p_source);
 
     if not wanted then
         perform public.set_remembering(p_target, false);
     end if;
-    select erased.generation into generation from public.erase_person(p_source) as erased;
+    if done then
+        select erased.generation into generation from public.erase_person(p_source) as erased;
+    end if;
     return next;
 end
 $$;
@@ -473,7 +485,7 @@ revoke execute on function
     public.erase_person(uuid, timestamptz),
     public.set_remembering(uuid, boolean),
     public.withdraw_memory(uuid, uuid),
-    public.move_person(uuid, uuid, text),
+    public.move_person(uuid, uuid, text, integer),
     public.restore_memories(uuid, jsonb),
     public.restore_person(uuid, jsonb, bigint),
     public.raise_fence(uuid, bigint, boolean),
@@ -488,7 +500,7 @@ grant execute on function
     public.erase_person(uuid, timestamptz),
     public.set_remembering(uuid, boolean),
     public.withdraw_memory(uuid, uuid),
-    public.move_person(uuid, uuid, text),
+    public.move_person(uuid, uuid, text, integer),
     public.restore_memories(uuid, jsonb),
     public.restore_person(uuid, jsonb, bigint),
     public.raise_fence(uuid, bigint, boolean),

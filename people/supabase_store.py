@@ -18,6 +18,7 @@ _PAGE = 500
 """Hosted Supabase gives at most 1 000 rows at once."""
 
 _EXPIRED_AT_ONCE = 5_000
+_MOVED_AT_ONCE = 10_000
 
 _MEMORY = (
     "id, user_id, category, key, value, created_at, superseded_at, session_id, place, "
@@ -84,9 +85,19 @@ class SupabasePeopleStore(PeopleStore):
         return execute(call, _erasure)
 
     def move(self, source: str, target: str, target_email: str | None) -> Move:
-        """Move in one call of ``move_person``, which is one transaction."""
+        """Move in calls of ``move_person``: one, but for people of very many memories.
+
+        Each is a transaction; the last one erases the source.
+        """
         arguments = {"p_source": source, "p_target": target, "p_email": target_email}
-        return self._as_service("move_person", arguments, lambda data: Move(**rows(data)[0]))
+        merged_keys: int | None = None
+        memories = 0
+        while True:
+            [row] = self._as_service("move_person", {**arguments, "p_limit": _MOVED_AT_ONCE}, rows)
+            memories += row["memories"]
+            merged_keys = row["merged_keys"] if merged_keys is None else merged_keys
+            if row["done"]:
+                return Move(row["moved"], memories, merged_keys, row["generation"])
 
     def restore_memories(self, user: str, memories: Sequence[Memory]) -> int:
         """Write them in one call of ``restore_memories``."""

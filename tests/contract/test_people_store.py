@@ -272,6 +272,21 @@ def test_moving_again_changes_nothing(people, memory, profiles, user, other_user
     assert {**people.export(other_user), "exported_at": ""} == {**before, "exported_at": ""}
 
 
+def test_very_many_memories_are_moved_in_several_steps(
+    people, memory, user, other_user, monkeypatch
+):
+    monkeypatch.setattr("people.supabase_store._MOVED_AT_ONCE", 2)
+    memory.store(user, [told(f"{n}", f"k{n // 2}", n) for n in range(7)])
+    memory.store(other_user, [told("theirs", "k1", 100)])
+    people.set_remembering(user, False)
+    move = people.move(user, other_user)
+    assert (move.moved, move.memories, move.merged_keys, move.generation) == (True, 7, 1, 2)
+    assert len(people.export(other_user)["memories"]) == 8
+    assert memory.retrieve(other_user, FACT, "k1").value == "theirs"
+    assert memory.retrieve(other_user, FACT, "k3").value == "6"
+    assert people.is_remembered(other_user) is False
+
+
 def test_nobody_is_moved_onto_themselves(people, memory, user):
     memory.store(user, [told("blue")])
     with pytest.raises(StorageRejectedError):

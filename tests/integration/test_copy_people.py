@@ -42,7 +42,7 @@ def stores(supabase: SupabaseProject, data_dir: Path) -> Iterator[Stores]:
     opened = [
         open_storage(Settings.from_environment(variables).store) for variables in (local, remote)
     ]
-    yield Stores(*opened, settings={**local, **remote})
+    yield Stores(opened[0], opened[1], {**local, **remote})
     for each in opened:
         each.close()
 

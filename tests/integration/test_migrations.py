@@ -346,7 +346,11 @@ REQUESTS = [
     ("POST", "/rpc/erase_person", {"p_user": ALICE}),
     ("POST", "/rpc/set_remembering", {"p_user": ALICE, "p_on": True}),
     ("POST", "/rpc/withdraw_memory", {"p_user": ALICE, "p_id": ALICE}),
-    ("POST", "/rpc/move_person", {"p_source": ALICE, "p_target": BOB, "p_email": None}),
+    (
+        "POST",
+        "/rpc/move_person",
+        {"p_source": ALICE, "p_target": BOB, "p_email": None, "p_limit": 1},
+    ),
     ("POST", "/rpc/restore_memories", {"p_user": ALICE, "p_memories": []}),
     ("POST", "/rpc/restore_person", {"p_user": ALICE, "p_person": {}, "p_generation": 0}),
     ("POST", "/rpc/raise_fence", {"p_user": ALICE, "p_generation": 0, "p_remembered": True}),
