@@ -18,6 +18,7 @@ from livekit.agents import (
     AgentSession,
     CloseEvent,
     ConversationItemAddedEvent,
+    UserInputTranscribedEvent,
 )
 from livekit.agents.llm import ChatMessage
 from livekit.agents.voice import SpeechHandle
@@ -150,6 +151,7 @@ class Conversation:
             session_close_transcript_timeout=_TRANSCRIPT_TIMEOUT_S,
         )
         session.on("conversation_item_added", self._on_item)
+        session.on("user_input_transcribed", self._on_transcript)
         if on_close is not None:
             session.once("close", on_close)
         self._session = session
@@ -184,6 +186,7 @@ class Conversation:
         deadline_s = self._settings.store.drain_deadline_s
         if self._session is not None:
             self._session.off("conversation_item_added", self._on_item)
+            self._session.off("user_input_transcribed", self._on_transcript)
         if self._binding is not None:
             self._binding.cancel()
             await asyncio.gather(self._binding, return_exceptions=True)
@@ -236,10 +239,16 @@ class Conversation:
             flush=recorder.flush,
         )
 
+    def _on_transcript(self, event: UserInputTranscribedEvent) -> None:
+        if self._recall is not None:
+            self._recall.hear(event.transcript, is_final=event.is_final)
+
     def _on_item(self, event: ConversationItemAddedEvent) -> None:
         item = event.item
         if not isinstance(item, ChatMessage) or item.role != "user":
             return
+        if self._recall is not None:
+            self._recall.end_turn()
         text = item.text_content
         if text and text.strip():
             who = {"user_uuid": get_session_user_uuid()}

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from assistant import persona
 from memory import Category, Memory
-from memory.recorder import TURN_KEY
+from memory.model import TURN_KEY
 from profiles import Person
 
 _LONGEST_QUOTE = 160

@@ -16,7 +16,8 @@ from livekit.agents.llm import Tool, ToolError, find_function_tools
 from pydantic import Field
 
 from memory import Category, Memory, MemoryInputError, MemoryManager, NewMemory
-from memory.recorder import TURN_KEY, log_stored, write_id
+from memory.model import TURN_KEY
+from memory.recorder import log_stored, write_id
 from profiles import ProfileInputError, ProfileManager
 from profiles.model import checked_changes
 from storage import StorageError, StoreThreads

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import datetime, timezone
 
 from memory.model import Category, Memory, MemoryInputError, NewMemory, check_key, check_write_id
-from memory.query import search_words
+from memory.search import RELEVANT_COVERAGE, search
 from memory.store import MemoryStore
 from session_context import get_current_user, get_session_generation, get_session_remembered
 from storage import NotRememberedError, PersonErasedError
@@ -85,10 +86,16 @@ class MemoryManager:
             query: any text; operators in it are words like others.
             limit: how many at most; values outside 1 to 200 are brought into that range.
         """
-        words = search_words(query)
-        if not words or not get_session_remembered():
-            return []
-        return self._store().search(get_current_user(), words, _bounded(limit))
+        return self._search(query, limit, 0.0)
+
+    def recall(self, text: str, limit: int = 10) -> list[Memory]:
+        """Return what `search` does, but only what is relevant to the text, which may be nothing.
+
+        Args:
+            text: what the person said.
+            limit: as for `search`.
+        """
+        return self._search(text, limit, RELEVANT_COVERAGE)
 
     def list_memories(self, category: str | None = None, limit: int = 50) -> list[Memory]:
         """Return current memories, newest first, of one category or of all."""
@@ -122,6 +129,18 @@ class MemoryManager:
             MemoryInputError: the id is not a uuid.
         """
         return self._store().withdraw(get_current_user(), check_write_id(write_id))
+
+    def _search(self, text: str, limit: int, least_coverage: float) -> list[Memory]:
+        if not get_session_remembered():
+            return []
+        return search(
+            self._store(),
+            get_current_user(),
+            text,
+            _bounded(limit),
+            now=datetime.now(timezone.utc),
+            least_coverage=least_coverage,
+        )
 
     def _store(self) -> MemoryStore:
         return self._opened.get()

@@ -9,6 +9,9 @@ from enum import Enum
 
 from storage.text import check_storable
 
+TURN_KEY = "user_input_"
+"""What the keys of turns begin with; the millisecond in which they were said follows."""
+
 MAX_KEY_LENGTH = 200
 MAX_VALUE_LENGTH = 10_000
 """Characters. The database checks the same bounds (migrations/0002_memory.sql)."""

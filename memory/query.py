@@ -1,23 +1,105 @@
-"""The words of a question that are worth searching for."""
+"""Reads a question: the words that carry meaning, and when it is about."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
+from datetime import datetime
 
+from memory.irregular import base_form
 from memory.model import MemoryInputError
+from memory.periods import Period, periods_in
+from memory.words import forms_of, stem, words_of
 
 _MOST_WORDS = 32
+_MOST_CHARACTERS = 2_000
 
+# The last line is what a contraction leaves: it's, I'd, we'll.
 _STOP_WORDS = frozenset(
     """
     a about actually also am an and any anything are as ask at be because been but by can
-    could did do does doing done for from get give go got had has have having he her here hers
+    could did do does doing done for from get getting give giving go goes going got had has have
+    having he her here hers
     hey hi him his how i if in into is it its just know let like me mine my no not now of off
     oh ok okay on or our out please remember remind say she should so some something tell than
     thanks that the their them then there these they this those to too uh um up us very was we
     well were what when where which who why will with would yes you your
+    d ll m re s ve
     """.split()
 )
+
+_FRAME_WORDS = frozenset(
+    """
+    both call called consider considered consist current currently day during ever feel felt
+    first happen happened happening kind last likely long lot made make many much name names
+    new old one people person recent recently since sort take taken thing things think
+    thought time times took type types use used want wanted way
+    """.split()
+)
+_FRAME_WEIGHT = 0.5
+"""Words that shape a question more than they say what it is about."""
+
+_NEGATED = re.compile(r"\b\w+n't\b", re.IGNORECASE)
+"""don't, can't, wasn't: what they leave of a word would be searched for."""
+
+_WHEN = re.compile(
+    r"\bwhen\b|\b(what|which) (date|day|month|year|time)\b|\bhow long ago\b", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True)
+class Term:
+    """A word that carries meaning.
+
+    Attributes:
+        word: as it was asked, lower-case.
+        forms: what is searched for: the word, and forms that no stemmer brings to it.
+        stem: what it and its forms have in common.
+        weight: 0 to 1, how much it says.
+    """
+
+    word: str
+    forms: tuple[str, ...]
+    stem: str
+    weight: float
+
+
+@dataclass(frozen=True)
+class Question:
+    """What somebody asked or said, read.
+
+    Attributes:
+        terms: at most 32, in order, each stem once.
+        periods: the times that it names.
+        asks_when: whether it wants to know a time.
+    """
+
+    terms: tuple[Term, ...]
+    periods: tuple[Period, ...]
+    asks_when: bool
+
+
+def read_question(text: str, now: datetime) -> Question:
+    """Read what somebody asked or said.
+
+    Args:
+        text: any text; punctuation and operators are no words. Of a very long one, the first
+            2 000 characters.
+        now: from where "yesterday" counts, with a time zone.
+
+    Raises:
+        MemoryInputError: it is not text.
+    """
+    terms: dict[str, Term] = {}
+    for word in search_words(text):
+        weight = _FRAME_WEIGHT if word in _FRAME_WORDS else 1.0
+        terms.setdefault(stem(word), Term(word, forms_of(word), stem(word), weight))
+    start = text[:_MOST_CHARACTERS]
+    return Question(
+        terms=tuple(terms.values()),
+        periods=tuple(periods_in(start, now)),
+        asks_when=_WHEN.search(start) is not None,
+    )
 
 
 def search_words(text: str) -> list[str]:
@@ -34,6 +116,10 @@ def search_words(text: str) -> list[str]:
     """
     if not isinstance(text, str):
         raise MemoryInputError("the query is not text")
-    # lower(), not casefold(), as the full-text indexes do: "ß" is a letter of its own there.
-    words = dict.fromkeys(re.findall(r"\w+", text.replace("_", " ").lower()))
-    return [word for word in words if word not in _STOP_WORDS][:_MOST_WORDS]
+    said = _NEGATED.sub(" ", text[:_MOST_CHARACTERS].replace("\u2019", "'"))
+    words = dict.fromkeys(words_of(said))
+    return [word for word in words if not _is_stop_word(word)][:_MOST_WORDS]
+
+
+def _is_stop_word(word: str) -> bool:
+    return word in _STOP_WORDS or base_form(word) in _STOP_WORDS

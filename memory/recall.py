@@ -1,6 +1,8 @@
 """Finds what is relevant to a turn, in time or not at all.
 
-A reply never waits longer for its memories than the deadline, and never fails for them.
+A reply never waits longer for its memories than the deadline, and never fails for them. The
+search begins while the person still speaks, and the reply takes its result when what was
+heard is what the turn became.
 """
 
 from __future__ import annotations
@@ -12,11 +14,16 @@ from prometheus_client import Counter
 
 from memory.manager import MemoryManager
 from memory.model import Memory
+from memory.words import words_of
 from storage import NoFreeThreadError, StoreThreads
 
 logger = logging.getLogger("memory.recall")
 
 _RECALLS = Counter("voice_agent_recalls", "Recalls before a reply, by outcome", ["result"])
+_BEGUN = Counter("voice_agent_recalls_begun", "Searches of recall, by what began them", ["by"])
+
+_MOST_HEARD = 20
+"""Final transcripts of one turn; the framework drops some turns without a word to anybody."""
 
 
 class Recall:
@@ -36,20 +43,42 @@ class Recall:
         self._threads = threads
         self._deadline_s = deadline_s
         self._limit = limit
-        self._text: str | None = None
+        self._heard: list[str] = []
+        self._words: list[str] | None = None
         self._search: asyncio.Task[list[Memory]] | None = None
         self._searches: set[asyncio.Task[list[Memory]]] = set()
 
+    def hear(self, transcript: str, *, is_final: bool) -> None:
+        """Begin to search for a turn that is still being spoken.
+
+        Of transcripts that may still change, one is searched for at a time: they come many
+        times a second, and only the last of them is the turn.
+
+        Args:
+            transcript: what was recognised last. A turn may have several final ones, one
+                after the other.
+            is_final: whether it will not change any more.
+        """
+        text = " ".join([*self._heard, transcript])
+        if is_final:
+            self._heard = [*self._heard, transcript][-_MOST_HEARD:]
+        if words_of(text) and (is_final or self._search is None or self._search.done()):
+            self._begin_unless_begun(text, "transcript")
+
+    def end_turn(self) -> None:
+        """Say that the turn is complete: what is heard from now on is the next one."""
+        self._heard.clear()
+
     async def find(self, text: str) -> list[Memory]:
-        """Return the memories that fit ``text`` best; empty when they do not come in time.
+        """Return the memories that are relevant to ``text``, the most relevant first.
 
         The result for the last text is kept: the framework asks again for the same turn
         after a speculative reply and after each tool call.
+
+        Returns:
+            At most the limit; empty when nothing is relevant, or nothing came in time.
         """
-        if self._search is None or text != self._text:
-            self._text = text
-            self._search = self._begin(text)
-        search = self._search
+        search = self._begin_unless_begun(text, "reply")
         try:
             found = await asyncio.wait_for(asyncio.shield(search), self._deadline_s)
         except asyncio.TimeoutError:
@@ -62,9 +91,11 @@ class Recall:
             _RECALLS.labels("failed").inc()
             logger.warning("recall failed; replying without memories", extra={"error": str(error)})
         else:
-            _RECALLS.labels("found" if found else "nothing").inc()
-            return found
-        if search.done():
+            # The turn itself may be stored by now; it tells the model nothing new.
+            told = [memory for memory in found if memory.value != text][: self._limit]
+            _RECALLS.labels("found" if told else "nothing").inc()
+            return told
+        if search.done() and search is self._search:
             self.drop_result()
         return []
 
@@ -74,7 +105,7 @@ class Recall:
         A search that some reply still waits for goes on.
         """
         self._search = None
-        self._text = None
+        self._words = None
 
     async def aclose(self) -> None:
         """End the searches that are still under way."""
@@ -82,6 +113,18 @@ class Recall:
         for search in searches:
             search.cancel()
         await asyncio.gather(*searches, return_exceptions=True)
+
+    def _begin_unless_begun(self, text: str, at: str) -> asyncio.Task[list[Memory]]:
+        # By its words: a final transcript differs from the last interim one by a full stop.
+        words = words_of(text)
+        if self._search is None or words != self._words or self._has_failed(self._search):
+            self._words = words
+            self._search = self._begin(text)
+            _BEGUN.labels(at).inc()
+        return self._search
+
+    def _has_failed(self, search: asyncio.Task[list[Memory]]) -> bool:
+        return search.done() and (search.cancelled() or search.exception() is not None)
 
     def _begin(self, text: str) -> asyncio.Task[list[Memory]]:
         search = asyncio.create_task(self._run(text), name="memory_recall")
@@ -95,6 +138,4 @@ class Recall:
             search.exception()  # retrieved, as perhaps nobody waits for it any more
 
     async def _run(self, text: str) -> list[Memory]:
-        found = await self._threads.run_if_free(self._memory.search, text, self._limit + 1)
-        # The turn itself may be stored by now; it tells the model nothing new.
-        return [memory for memory in found if memory.value != text][: self._limit]
+        return await self._threads.run_if_free(self._memory.recall, text, self._limit + 1)

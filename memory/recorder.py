@@ -22,16 +22,13 @@ from log_privacy import personal
 from memory.categories import categorise
 from memory.gate import is_worth_keeping
 from memory.manager import MemoryManager
-from memory.model import MAX_VALUE_LENGTH, Memory, MemoryInputError, NewMemory
+from memory.model import MAX_VALUE_LENGTH, TURN_KEY, Memory, MemoryInputError, NewMemory
 from session_context import get_session_generation, get_session_user_uuid
 from storage import StorageError, StorageRejectedError, StoreThreads
 
 logger = logging.getLogger("memory.recorder")
 
 T = TypeVar("T")
-
-TURN_KEY = "user_input_"
-"""What the keys of turns begin with; the millisecond in which they were said follows."""
 
 MOST_WAITING_TURNS = 10_000
 _FIRST_RETRY_S = 0.25

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import time
 from collections.abc import Sequence
-from datetime import datetime, timedelta, timezone
 from typing import Any
 
+from memory.candidates import NOTHING, Candidates
 from memory.model import Category, Memory, NewMemory
+from memory.moments import microseconds, moment_of
+from memory.sqlite_search import find_candidates
 from memory.store import MOST_OF_A_HISTORY, MemoryStore
 from storage.person_file import PersonFiles, ensure_profile_row, generation_of, is_remembered
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 COLUMNS = (
     "id, category, key, value, created_at, superseded_at, session_id, place, generation, "
     "confidence, source_id, expires_at"
 )
 _CURRENT = "superseded_at IS NULL AND (expires_at IS NULL OR expires_at > ?)"
+_AMONG = "id IN (SELECT value FROM json_each(?))"
 
 
 class SqliteMemoryStore(MemoryStore):
@@ -43,21 +46,13 @@ class SqliteMemoryStore(MemoryStore):
         found = self._select(user, condition, (_now(), category.value, key))
         return found[0] if found else None
 
-    def search(self, user: str, words: Sequence[str], limit: int) -> list[Memory]:
-        """Rank by BM25, then by recency."""
+    def candidates(self, user: str, words: Sequence[Sequence[str]], limit: int) -> Candidates:
+        """Find hits by FTS5's BM25."""
         if not words:
-            return []
-        # In quotes a word is never an FTS5 operator.
-        match = " OR ".join('"' + word.replace('"', '""') + '"' for word in words)
+            return NOTHING
         with self._people.reading(user) as file:
-            rows = file.execute(
-                f"SELECT {COLUMNS} FROM memory JOIN ("  # noqa: S608 - constants only
-                "    SELECT rowid AS hit, rank AS score FROM memory_search"
-                "    WHERE memory_search MATCH ? ORDER BY rank LIMIT ?"
-                f") ON row = hit WHERE {_CURRENT} ORDER BY score, created_at DESC, id",
-                (match, limit, _now()),
-            ).fetchall()
-        return [read_memory(user, row) for row in rows]
+            total, frequencies, found = find_candidates(file, words, limit, _now())
+        return Candidates(total, frequencies, found, lambda ids: self._read(user, ids))
 
     def list_memories(self, user: str, category: Category | None, limit: int) -> list[Memory]:
         """Return current memories, newest first."""
@@ -95,6 +90,11 @@ class SqliteMemoryStore(MemoryStore):
                 (*values, limit),
             ).fetchall()
         return [read_memory(user, row) for row in rows]
+
+    def _read(self, user: str, ids: Sequence[str]) -> list[Memory]:
+        found = self._select(user, f"{_CURRENT} AND {_AMONG}", (_now(), json.dumps(ids)))
+        by_id = {memory.id: memory for memory in found}
+        return [by_id[each] for each in ids if each in by_id]
 
 
 def store_in(file: sqlite3.Connection, user: str, memories: Sequence[NewMemory]) -> list[Memory]:
@@ -206,26 +206,16 @@ def read_memory(user: str, row: tuple[Any, ...]) -> Memory:
         category=Category.of(category),
         key=key,
         value=value,
-        created_at=read_time(created_at),
-        superseded_at=None if superseded_at is None else read_time(superseded_at),
+        created_at=moment_of(created_at),
+        superseded_at=None if superseded_at is None else moment_of(superseded_at),
         session_id=session_id,
         place=place,
         generation=generation,
         confidence=confidence,
         source_id=source_id,
-        expires_at=None if expires_at is None else read_time(expires_at),
+        expires_at=None if expires_at is None else moment_of(expires_at),
     )
 
 
 def _now() -> int:
     return time.time_ns() // 1000
-
-
-def microseconds(moment: datetime) -> int:
-    """Return a time as the files have it."""
-    return (moment - _EPOCH) // timedelta(microseconds=1)
-
-
-def read_time(since_epoch: int) -> datetime:
-    """Read a time as the files have it, in microseconds since the epoch."""
-    return _EPOCH + timedelta(microseconds=since_epoch)

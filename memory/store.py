@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
+from memory.candidates import Candidates
 from memory.model import Category, Memory, NewMemory
 
 MOST_OF_A_HISTORY = 1_000
@@ -43,10 +44,17 @@ class MemoryStore(ABC):
         """Return the current value, or None where there is none."""
 
     @abstractmethod
-    def search(self, user: str, words: Sequence[str], limit: int) -> list[Memory]:
-        """Return at most ``limit`` current memories that share a word, best first.
+    def candidates(self, user: str, words: Sequence[Sequence[str]], limit: int) -> Candidates:
+        """Return current memories that share a word, and their neighbours, to be ranked.
 
-        Words are matched by their stem, in any case. No words find nothing.
+        Args:
+            user: whose.
+            words: for each word asked for its forms, lower-case; each is matched by its stem.
+            limit: how many hits at most, the best by the back end's own ranking. What stands
+                up to `memory.candidates.REACH` places beside a hit in its session comes on top.
+
+        Returns:
+            The candidates; nothing found where there are no words.
         """
 
     @abstractmethod

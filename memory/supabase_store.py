@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from memory.candidates import NOTHING, REACH, Candidate, Candidates
 from memory.model import Category, Memory, NewMemory
+from memory.moments import moment_of
 from memory.store import MOST_OF_A_HISTORY, MemoryStore
 from storage.supabase_clients import SupabaseClients, execute, read_time, rows
 
@@ -17,7 +19,7 @@ _COLUMNS = (
 
 
 class SupabaseMemoryStore(MemoryStore):
-    """The contract over PostgREST (migrations/0002_memory.sql, 0004_facts.sql).
+    """The contract over PostgREST (migrations/0002_memory.sql, 0004_facts.sql, 0005_search.sql).
 
     Args:
         clients: gives each user's client; whoever made it closes it.
@@ -38,14 +40,18 @@ class SupabaseMemoryStore(MemoryStore):
         found = self._select(user, {"category": category.value, "key": key}, current=True, limit=1)
         return found[0] if found else None
 
-    def search(self, user: str, words: Sequence[str], limit: int) -> list[Memory]:
-        """Rank by ``ts_rank_cd``, then by recency."""
+    def candidates(self, user: str, words: Sequence[Sequence[str]], limit: int) -> Candidates:
+        """Find hits by the rarity of the words that they share, in one call."""
         if not words:
-            return []
-        arguments = {"p_user": user, "p_words": list(words), "p_limit": limit}
-        return execute(
-            self._clients.client_for(user).rpc("search_memory", arguments), read_memories
-        )
+            return NOTHING
+        arguments = {
+            "p_user": user,
+            "p_words": [" ".join(forms) for forms in words],
+            "p_limit": limit,
+            "p_reach": REACH,
+        }
+        query = self._clients.client_for(user).rpc("search_memory", arguments)
+        return execute(query, lambda data: _candidates(user, data))
 
     def list_memories(self, user: str, category: Category | None, limit: int) -> list[Memory]:
         """Return current memories, newest first."""
@@ -129,3 +135,37 @@ def read_memories(data: Any) -> list[Memory]:
 
 def _time_or_none(text: str | None) -> datetime | None:
     return None if text is None else read_time(text)
+
+
+def _candidates(user: str, data: Any) -> Candidates:
+    rows = {row[0]: row for row in data["found"]}
+    found = [
+        Candidate(
+            row[0], row[1], row[2], row[3], "?" in row[6], *(row[5:7] if row[4] else (None, None))
+        )
+        for row in rows.values()
+    ]
+
+    def read(ids: Sequence[str]) -> list[Memory]:
+        return [_found(user, rows[each]) for each in ids]
+
+    return Candidates(data["total"], data["frequencies"], found, read)
+
+
+def _found(user: str, row: Sequence[Any]) -> Memory:
+    write_id, told_at, session_id, place, _, key, value, category, *rest = row
+    generation, confidence, source_id, expires_at = rest
+    return Memory(
+        id=write_id,
+        user=user,
+        category=Category.of(category),
+        key=key,
+        value=value,
+        created_at=moment_of(told_at),
+        session_id=session_id,
+        place=place,
+        generation=generation,
+        confidence=confidence,
+        source_id=source_id,
+        expires_at=None if expires_at is None else moment_of(expires_at),
+    )

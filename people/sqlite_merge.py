@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from memory import Memory
-from memory.sqlite_store import microseconds
+from memory.moments import microseconds
 from people.model import Record
 
 _PROFILE = """

@@ -11,7 +11,8 @@ from dataclasses import replace
 from datetime import datetime
 
 from memory import Memory
-from memory.sqlite_store import COLUMNS, microseconds, read_memory, read_time, store_in
+from memory.moments import microseconds, moment_of
+from memory.sqlite_store import COLUMNS, read_memory, store_in
 from people.model import Erasure, ErasureUnfinishedError, Move, Record, Standing, as_write
 from people.sqlite_merge import add_records, close_as
 from people.store import PeopleStore
@@ -187,7 +188,7 @@ def _record(file: sqlite3.Connection, table: str, columns: Sequence[str]) -> Rec
     record = dict(zip(columns, row, strict=True))
     for name in _TIMES:
         if record.get(name) is not None:
-            record[name] = read_time(record[name]).isoformat()
+            record[name] = moment_of(record[name]).isoformat()
     if "is_first_login" in record:
         record["is_first_login"] = bool(record["is_first_login"])
     if "interests" in record:

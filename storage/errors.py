@@ -8,8 +8,8 @@ StorageError
     ├── PersonErasedError     it was told before the person was erased
     └── NotRememberedError    the person does not want to be remembered
 
-Texts carry codes and the mend, never a row's content: a driver's own message may quote
-what a person said, so it stays in ``__cause__``, which no log line at info level prints.
+Texts carry codes and the mend, never a row's content. A driver's own message may quote what
+a person said, and stays in ``__cause__``: log ``str(error)`` of these, never a traceback.
 """
 
 from __future__ import annotations

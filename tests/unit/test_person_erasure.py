@@ -7,11 +7,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
 
-from memory import Category, NewMemory, SqliteMemoryStore
+from memory import Category, Memory, MemoryStore, NewMemory, SqliteMemoryStore
+from memory.search import search
 from people import ErasureUnfinishedError, People, PersonManager, SqlitePeopleStore
 from profiles import SqliteProfileStore
 from session_context import get_session_generation, set_session_generation, set_session_user
@@ -46,6 +48,10 @@ def fill(files: PersonFiles, memories: int = 3) -> None:
     profiles.bind_person(ALICE, f"{SECRET}@example.com")
     profiles.update_user_profile(ALICE, {"profile_text": SECRET})
     profiles.update_onboarding_details(ALICE, {"first_name": SECRET, "interests": [SECRET]})
+
+
+def found(store: MemoryStore, person: str, text: str) -> list[Memory]:
+    return search(store, person, text, 10, now=datetime.now(timezone.utc))
 
 
 def bytes_held(data_dir: Path) -> dict[str, bytes]:
@@ -85,6 +91,8 @@ import sys
 from pathlib import Path
 from memory import Category, NewMemory, SqliteMemoryStore
 from storage.person_file import PersonFiles
+from datetime import datetime, timezone
+from memory.search import search
 
 files = PersonFiles(Path(sys.argv[1]))
 store = SqliteMemoryStore(files)
@@ -95,7 +103,7 @@ with files.reading(sys.argv[2]) as held_open:
         new = NewMemory(Category.FACT, "late", "told late: " + sys.argv[3], generation=generation)
         print(len(store.store(sys.argv[2], [new])), flush=True)
     print(held_open.execute("SELECT count(*) FROM memory").fetchone()[0], flush=True)
-    print(len(store.search(sys.argv[2], ["late"], 5)), flush=True)
+    print(len(search(store, sys.argv[2], "late", 5, now=datetime.now(timezone.utc))), flush=True)
     sys.stdin.readline()
 files.close()
 """
@@ -142,17 +150,17 @@ def test_an_erasure_by_another_process_is_seen_by_a_session_with_an_open_connect
 ):
     fill(files)
     store = SqliteMemoryStore(files)
-    assert store.search(ALICE, [SECRET], 5) != []
+    assert found(store, ALICE, SECRET) != []
     script = (
         "import sys; from pathlib import Path; from people import *; "
         "from storage.person_file import PersonFiles; files = PersonFiles(Path(sys.argv[1])); "
         "People(SqlitePeopleStore(files)).erase(sys.argv[2]); files.close()"
     )
     subprocess.run([sys.executable, "-c", script, str(data_dir), ALICE], check=True, timeout=60)
-    assert store.search(ALICE, [SECRET], 5) == []
+    assert found(store, ALICE, SECRET) == []
     assert store.store(ALICE, [NewMemory(Category.FACT, "k", "v", generation=0)]) == []
     assert len(store.store(ALICE, [NewMemory(Category.FACT, "k", "v", generation=1)])) == 1
-    assert [m.value for m in store.search(ALICE, ["v"], 5)] == ["v"]
+    assert [m.value for m in found(store, ALICE, "v")] == ["v"]
 
 
 def test_where_somebody_goes_on_reading_the_person_is_erased_and_the_error_says_what_stays(
