@@ -172,7 +172,9 @@ def _bound_conversation(
         user_uuid = set_session_user(identity)
         ctx.log_context_fields = {**ctx.log_context_fields, "user_uuid": user_uuid}
         logger.info("[SESSION] using session user", extra=personal(identity=identity))
-    remembers = identity is not None and settings.store.memory_enabled
+    if not metadata.remember:
+        logger.info("[SESSION] the dispatch asked that nothing of this session is remembered")
+    remembers = identity is not None and settings.store.memory_enabled and metadata.remember
     return Conversation(
         settings,
         memory=memory_manager if remembers else None,

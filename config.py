@@ -154,6 +154,7 @@ class StoreSettings(_Group):
     join_deadline_ms: int = Field(1000, alias="JOIN_DEADLINE_MS", ge=1)
     drain_deadline_s: float = Field(3.0, alias="DRAIN_DEADLINE_S", gt=0)
     outbox_max_mb: int = Field(256, alias="OUTBOX_MAX_MB", ge=1)
+    retention_days: int | None = Field(None, alias="RETENTION_DAYS", ge=1, le=36_500)
 
     @property
     def supabase_key(self) -> str | None:

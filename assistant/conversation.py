@@ -6,6 +6,7 @@ store, the recorder, recall, and the AgentSession's listeners.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable
@@ -29,7 +30,7 @@ from assistant.assistant import Assistant
 from assistant.extraction import SessionExtraction
 from assistant.greeting import GreetingMaterial, greeting
 from assistant.listening import Listening
-from assistant.preparation import prepare
+from assistant.preparation import bind_later, prepare
 from assistant.prompt import instructions
 from assistant.providers import Models
 from assistant.scripted_model import ScriptedModel
@@ -98,6 +99,7 @@ class Conversation:
         self._recorder: Recorder | None = None
         self._extraction: SessionExtraction | None = None
         self._recall: Recall | None = None
+        self._binding: asyncio.Task[None] | None = None
         self._session: AgentSession[None] | None = None
         self._greets_by_model = False
 
@@ -110,18 +112,26 @@ class Conversation:
     async def prepare(self) -> bool:
         """Make the profile and load what the greeting needs.
 
+        Of somebody who does not want to be remembered, nothing is written and nothing used.
+
         Returns:
             Whether the profile is known to exist; the conversation goes on without.
         """
         if self._profiles is None or self._memory is None:
             return False
-        ready, self._material = await prepare(
+        bound, self._material = await prepare(
             self._profiles,
             self._memory,
             self._threads,
             deadline_s=self._settings.store.join_deadline_ms / 1000,
         )
-        return ready
+        if bound is None:
+            self._binding = asyncio.create_task(bind_later(self._profiles, self._threads))
+            return False
+        if not bound.remembered:
+            logger.info("[SESSION] this person does not want to be remembered")
+            self._memory = self._profiles = None
+        return bound.remembered
 
     async def start(
         self,
@@ -184,6 +194,9 @@ class Conversation:
         if self._session is not None:
             self._session.off("conversation_item_added", self._on_item)
             self._session.off("user_input_transcribed", self._on_transcript)
+        if self._binding is not None:
+            self._binding.cancel()
+            await asyncio.gather(self._binding, return_exceptions=True)
         if self._recall is not None:
             await self._recall.aclose()
         ends_at = time.monotonic() + deadline_s

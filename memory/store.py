@@ -32,7 +32,8 @@ class MemoryStore(ABC):
         late, enters the history. A write whose id was stored before changes nothing.
 
         The first memory of a person makes their profile's row. A memory whose generation is
-        older than the person's last erasure is dropped.
+        older than the person's last erasure is dropped, and so is everything while the
+        person is not remembered.
 
         Returns:
             The memories as they are stored, in the order given, without the dropped ones.
@@ -96,4 +97,15 @@ class MemoryStore(ABC):
         """Delete the key's value and its history, and return how many values are gone.
 
         Without a category, the key is forgotten in every one.
+        """
+
+    @abstractmethod
+    def withdraw(self, user: str, write_id: str) -> bool:
+        """Delete one write, as if it had never been made: the undo of a store.
+
+        The value that it superseded is current again, or ends where the write's own value
+        did.
+
+        Returns:
+            Whether the person had such a write.
         """

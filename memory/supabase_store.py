@@ -32,8 +32,8 @@ class SupabaseMemoryStore(MemoryStore):
         """Store memories in one call of ``remember``, which is one transaction."""
         if not memories:
             return []
-        arguments = {"p_user": user, "p_memories": [_written(memory) for memory in memories]}
-        return execute(self._clients.client_for(user).rpc("remember", arguments), _read)
+        arguments = {"p_user": user, "p_memories": [written(memory) for memory in memories]}
+        return execute(self._clients.client_for(user).rpc("remember", arguments), read_memories)
 
     def retrieve(self, user: str, category: Category, key: str) -> Memory | None:
         """Return the current value of the key."""
@@ -80,6 +80,11 @@ class SupabaseMemoryStore(MemoryStore):
             query = query.eq("category", category.value)
         return len(execute(query, rows))
 
+    def withdraw(self, user: str, write_id: str) -> bool:
+        """Delete the write in one call of ``withdraw_memory``."""
+        arguments = {"p_user": user, "p_id": write_id}
+        return execute(self._clients.client_for(user).rpc("withdraw_memory", arguments), bool)
+
     def _select(
         self,
         user: str,
@@ -99,10 +104,11 @@ class SupabaseMemoryStore(MemoryStore):
             query = query.is_("superseded_at", "null")
             query = query.or_("expires_at.is.null,expires_at.gt.now")
         ordered = query.order("created_at", desc=True).order("id", desc=True).limit(limit)
-        return execute(ordered.retry(False), _read)
+        return execute(ordered.retry(False), read_memories)
 
 
-def _written(memory: NewMemory) -> dict[str, Any]:
+def written(memory: NewMemory) -> dict[str, Any]:
+    """Return a memory as the SQL function ``remember`` takes it."""
     return {
         "id": memory.id,
         "category": memory.category.value,
@@ -118,7 +124,12 @@ def _written(memory: NewMemory) -> dict[str, Any]:
     }
 
 
-def _read(data: Any) -> list[Memory]:
+def read_memories(data: Any) -> list[Memory]:
+    """Read an answer that is a list of rows of the table memory.
+
+    Raises:
+        TypeError, KeyError, ValueError: it is something else.
+    """
     return [
         Memory(
             id=row["id"],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from profiles.model import OnboardingDetails, Person, UserProfile
+from profiles.model import BoundPerson, OnboardingDetails, Person, UserProfile
 from profiles.store import ProfileStore
 from profiles.summary import with_summary
 from session_context import (
@@ -13,6 +13,7 @@ from session_context import (
     get_session_identity,
     get_session_user_uuid,
     set_session_generation,
+    set_session_remembered,
 )
 from storage.lazily import Lazily
 
@@ -44,10 +45,18 @@ class ProfileManager:
 
         A session learns the person's generation by it.
         """
+        return self.bind().created
+
+    def bind(self) -> BoundPerson:
+        """Make the current user's row where there is none, and learn what a session must know.
+
+        A session that is bound knows it from now on.
+        """
         bound = self.store.bind_person(get_current_user(), get_session_identity())
         if get_session_user_uuid() is not None:
             set_session_generation(bound.generation)
-        return bound.created
+            set_session_remembered(bound.remembered)
+        return bound
 
     def get(self) -> Person:
         """Return all that is kept of the current user beside their memories."""
