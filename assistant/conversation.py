@@ -28,14 +28,14 @@ from assistant.greeting import GreetingMaterial, greeting
 from assistant.preparation import prepare
 from assistant.prompt import instructions
 from assistant.providers import Models
+from assistant.remembered_person import RememberedPerson
 from assistant.scripted_model import ScriptedModel
-from assistant.tools import PersonTools
+from assistant.tools import Erasing
 from config import Settings
 from log_privacy import personal
 from memory import MemoryManager
-from memory.recall import Recall
-from memory.recorder import Recorder, UserTurn
-from profiles import ProfileManager
+from memory.recorder import UserTurn
+from profiles import Person, ProfileManager
 from session_context import get_session_user_uuid
 from storage import StoreThreads
 
@@ -72,6 +72,9 @@ class Conversation:
         memory: the session's memory, or None where nothing is remembered.
         profiles: the session's profile, or None likewise.
         wishes: what the dispatch asked for.
+        erase: erases the session's person, a blocking call; None leaves the tool for it out.
+        generation: reads the person's generation from the store, a blocking call; None where
+            an erasure from elsewhere is noticed only when a write is refused.
     """
 
     def __init__(
@@ -81,6 +84,8 @@ class Conversation:
         memory: MemoryManager | None,
         profiles: ProfileManager | None,
         wishes: Wishes,
+        erase: Callable[[], object] | None = None,
+        generation: Callable[[], int] | None = None,
     ) -> None:
         self._settings = settings
         self._memory = memory
@@ -88,8 +93,9 @@ class Conversation:
         self._wishes = wishes
         self._threads = StoreThreads(_STORE_THREADS)
         self._material = GreetingMaterial()
-        self._recorder: Recorder | None = None
-        self._recall: Recall | None = None
+        self._erase = erase
+        self._generation = generation
+        self._remembered: RememberedPerson | None = None
         self._session: AgentSession[None] | None = None
         self._greets_by_model = False
 
@@ -144,8 +150,11 @@ class Conversation:
             session.once("close", on_close)
         self._session = session
         self._greets_by_model = not isinstance(models.llm, ScriptedModel)
+        assistant = self._assistant()
+        if self._remembered is not None:
+            self._remembered.bind(assistant, session)
         await session.start(
-            self._assistant(),
+            assistant,
             room=room or NOT_GIVEN,
             room_options=RoomOptions(
                 participant_identity=participant_identity or NOT_GIVEN,
@@ -171,21 +180,28 @@ class Conversation:
 
     async def aclose(self) -> None:
         """Store what is still to be stored and free everything, within the drain deadline."""
-        deadline_s = self._settings.store.drain_deadline_s
         if self._session is not None:
             self._session.off("conversation_item_added", self._on_item)
-        if self._recall is not None:
-            await self._recall.aclose()
-        if self._recorder is not None:
-            await self._recorder.aclose(deadline_s)
+        if self._remembered is not None:
+            await self._remembered.aclose()
         self._threads.close()
 
     def _assistant(self) -> Assistant:
         tools = list(persona.EXTRA_TOOLS)
+        remembering = None
         if self._memory is not None and self._profiles is not None:
-            tools += self._remember_with(self._memory, self._profiles).tools()
-        person = self._material.person
-        prompt = instructions(
+            self._remembered = self._remember_with(self._memory, self._profiles)
+            self._remembered.start()
+            tools += self._remembered.tools()
+            remembering = self._remembered.remembering()
+        return Assistant(
+            instructions=self._instructions(self._material.person),
+            tools=tools,
+            remembering=remembering,
+        )
+
+    def _instructions(self, person: Person) -> str:
+        return instructions(
             persona.INSTRUCTIONS,
             about=person.about,
             details=person.details,
@@ -195,32 +211,19 @@ class Conversation:
             or self._settings.providers.time_zone,
             now=datetime.now(timezone.utc),
         )
-        return Assistant(instructions=prompt, tools=tools, recall=self._recall)
 
-    def _remember_with(self, memory: MemoryManager, profiles: ProfileManager) -> PersonTools:
-        store = self._settings.store
-        self._recall = recall = Recall(
-            memory,
-            self._threads,
-            deadline_s=store.recall_deadline_ms / 1000,
-            limit=store.recall_limit,
-        )
-        is_first = self._material.is_first_login
-        self._recorder = recorder = Recorder(
-            memory,
-            self._threads,
-            self._wishes.session_id,
-            on_first_kept=profiles.complete_first_login if is_first else None,
-        )
-        recorder.start()
-        return PersonTools(
+    def _remember_with(self, memory: MemoryManager, profiles: ProfileManager) -> RememberedPerson:
+        question = persona.erase_question(self.language)
+        return RememberedPerson(
+            self._settings.store,
             memory,
             profiles,
             self._threads,
-            session_id=self._wishes.session_id,
-            deadline_s=store.join_deadline_ms / 1000,
-            on_change=recall.drop_result,
-            flush=recorder.flush,
+            self._wishes.session_id,
+            is_new=self._material.is_first_login,
+            instructions=self._instructions,
+            erasing=Erasing(self._erase, question) if self._erase is not None else None,
+            generation=self._generation,
         )
 
     def _on_item(self, event: ConversationItemAddedEvent) -> None:
@@ -231,5 +234,5 @@ class Conversation:
         if text and text.strip():
             who = {"user_uuid": get_session_user_uuid()}
             logger.info("[USER INPUT]", extra={**who, **personal(text=text)})
-            if self._recorder is not None:
-                self._recorder.hear(UserTurn(text, item.id, item.created_at))
+            if self._remembered is not None:
+                self._remembered.hear(UserTurn(text, item.id, item.created_at))

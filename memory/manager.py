@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from memory.model import Category, Memory, MemoryInputError, NewMemory, check_key
+from memory.model import Category, Memory, MemoryInputError, NewMemory, check_key, check_write_id
 from memory.query import search_words
 from memory.store import MemoryStore
 from session_context import get_current_user, get_session_generation
@@ -86,6 +86,14 @@ class MemoryManager:
         wanted = None if category is None else Category.of(category)
         return self._store().list_memories(get_current_user(), wanted, _bounded(limit))
 
+    def list_facts(self, limit: int = 50) -> list[Memory]:
+        """Return current memories that are no turns as they were said, newest first."""
+        return self._store().list_facts(get_current_user(), _bounded(limit))
+
+    def related(self, write_ids: Sequence[str]) -> list[Memory]:
+        """Return these writes and what was derived from them, oldest first."""
+        return self._store().related(get_current_user(), write_ids) if write_ids else []
+
     def history(self, category: str, key: str) -> list[Memory]:
         """Return the values that the key has had, newest first, at most 1 000."""
         return self._store().history(get_current_user(), Category.of(category), check_key(key))
@@ -97,6 +105,17 @@ class MemoryManager:
         """
         wanted = None if category is None else Category.of(category)
         return self._store().forget(get_current_user(), wanted, check_key(key))
+
+    def withdraw(self, write_id: str) -> bool:
+        """Undo one write: delete it, and make the value that it superseded current again.
+
+        Returns:
+            Whether there was such a write.
+
+        Raises:
+            MemoryInputError: the id is not a uuid.
+        """
+        return self._store().withdraw(get_current_user(), check_write_id(write_id))
 
     def _store(self) -> MemoryStore:
         return self._opened.get()

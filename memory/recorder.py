@@ -23,15 +23,15 @@ from memory.categories import categorise
 from memory.gate import is_worth_keeping
 from memory.manager import MemoryManager
 from memory.model import MAX_VALUE_LENGTH, Memory, MemoryInputError, NewMemory
+from memory.store import TURN_KEY
 from session_context import get_session_generation, get_session_user_uuid
-from storage import StorageError, StorageRejectedError, StoreThreads
+from storage import PersonErasedError, StorageError, StorageRejectedError, StoreThreads
 
 logger = logging.getLogger("memory.recorder")
 
 T = TypeVar("T")
 
-TURN_KEY = "user_input_"
-"""What the keys of turns begin with; the millisecond in which they were said follows."""
+__all__ = ["TURN_KEY", "Recorder", "UserTurn", "log_stored", "write_id"]
 
 MOST_WAITING_TURNS = 10_000
 _FIRST_RETRY_S = 0.25
@@ -66,6 +66,9 @@ class Recorder:
         session_id: makes the ids of this session's writes its own.
         on_first_kept: a blocking call, made once a first turn is stored and tried again like
             one: now the conversation has really taken place.
+        on_stored: called with a turn and the memory that it became.
+        on_erased: called with the generation of a turn that came too late: the person was
+            erased since.
     """
 
     def __init__(
@@ -75,11 +78,17 @@ class Recorder:
         session_id: str,
         *,
         on_first_kept: Callable[[], None] | None = None,
+        on_stored: Callable[[UserTurn, Memory], None] | None = None,
+        on_erased: Callable[[int | None], None] | None = None,
     ) -> None:
         self._memory = memory
         self._threads = threads
         self._session_id = session_id
         self._on_first_kept = on_first_kept
+        self._on_stored = on_stored
+        self._on_erased = on_erased
+        self._paused = False
+        self._taken_back: set[str] = set()
         self._turns: asyncio.Queue[UserTurn] = asyncio.Queue(MOST_WAITING_TURNS)
         self._task: asyncio.Task[None] | None = None
 
@@ -87,8 +96,55 @@ class Recorder:
         """Begin to store what is heard."""
         self._task = asyncio.create_task(self._store_turns(), name="memory_recorder")
 
+    @property
+    def is_paused(self) -> bool:
+        """Whether the person asked that nothing be remembered for now."""
+        return self._paused
+
+    def pause(self) -> None:
+        """Keep nothing of what is heard from now on."""
+        self._paused = True
+
+    def resume(self) -> None:
+        """Keep what is heard from now on."""
+        self._paused = False
+
+    def take_back(self, item_id: str) -> str:
+        """See to it that a turn is not kept: one that waits or is under way never will be.
+
+        Returns:
+            The id of its write. Where it is stored already, withdraw that write.
+        """
+        turn_id = self.turn_id(item_id)
+        self._taken_back.add(turn_id)
+        return turn_id
+
+    def is_taken_back(self, turn_id: str) -> bool:
+        """Tell whether nothing may be derived any more from the turn of this write."""
+        return turn_id in self._taken_back
+
+    def turn_id(self, item_id: str) -> str:
+        """Return the id of the write that a turn of this session becomes."""
+        return write_id(self._session_id, item_id, "turn")
+
+    def begin_anew(self, on_first_kept: Callable[[], None] | None) -> None:
+        """Go on as with a new person: drop what waits.
+
+        Args:
+            on_first_kept: as when the recorder was made.
+        """
+        while not self._turns.empty():
+            self._taken_back.add(self.turn_id(self._turns.get_nowait().item_id))
+            self._turns.task_done()
+            _TURNS.labels("erased").inc()
+        self._on_first_kept = on_first_kept
+
     def hear(self, turn: UserTurn) -> None:
         """Take a turn; returns at once. What is too long is cut to what a memory can hold."""
+        if self._paused:
+            self.take_back(turn.item_id)
+            _TURNS.labels("unheard").inc()
+            return
         if len(turn.text) > MAX_VALUE_LENGTH:
             _TURNS.labels("cut").inc()
             logger.warning("a turn was cut", extra={"characters": len(turn.text)})
@@ -127,6 +183,11 @@ class Recorder:
             turn = await self._turns.get()
             try:
                 await self._keep(turn)
+            except PersonErasedError:
+                _TURNS.labels("erased").inc()
+                logger.info("a turn from before the person was erased is dropped")
+                if self._on_erased is not None:
+                    self._on_erased(turn.generation)
             except (MemoryInputError, StorageRejectedError) as error:
                 _TURNS.labels("refused").inc()
                 logger.error("a turn cannot be stored", extra={"error": str(error)})
@@ -144,12 +205,23 @@ class Recorder:
         memory = self._as_memory(turn)
         extra = {**who, "category": memory.category.value}
         logger.info("[MEMORY CATEGORIZATION]", extra={**extra, **personal(text=turn.text)})
-        stored = (await self._until_taken(lambda: self._memory.store_all([memory])))[0]
+        stored = await self._until_taken(lambda: self._store_if_wanted(memory))
+        if memory.id in self._taken_back:
+            _TURNS.labels("taken_back").inc()
+            if stored:
+                await self._until_taken(lambda: self._memory.withdraw(memory.id))
+            return
         _TURNS.labels("stored").inc()
-        log_stored(stored)
+        log_stored(stored[0])
+        if self._on_stored is not None:
+            self._on_stored(turn, stored[0])
         if self._on_first_kept is not None:
             note, self._on_first_kept = self._on_first_kept, None
             await self._until_taken(note)
+
+    def _store_if_wanted(self, memory: NewMemory) -> list[Memory]:
+        # Asked before each try: the person may take it back while the store is away.
+        return [] if memory.id in self._taken_back else self._memory.store_all([memory])
 
     def _as_memory(self, turn: UserTurn) -> NewMemory:
         return NewMemory(
@@ -157,7 +229,7 @@ class Recorder:
             key=f"{TURN_KEY}{int(turn.said_at * 1000)}",
             value=turn.text,
             created_at=datetime.fromtimestamp(turn.said_at, timezone.utc),
-            id=write_id(self._session_id, turn.item_id, "turn"),
+            id=self.turn_id(turn.item_id),
             session_id=self._session_id,
             next_free_key=True,
             generation=turn.generation,

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from memory.model import Category, Memory, NewMemory
-from memory.store import MOST_OF_A_HISTORY, MemoryStore
+from memory.store import MOST_OF_A_HISTORY, TURN_KEY, MemoryStore
 from storage.person_file import PersonFiles, ensure_profile_row, generation_of
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
@@ -70,6 +70,17 @@ class SqliteMemoryStore(MemoryStore):
         condition = f"{_CURRENT} AND category = ?"
         return self._select(user, condition, (_now(), category.value), limit)
 
+    def list_facts(self, user: str, limit: int) -> list[Memory]:
+        """Return current memories that are no turns, newest first."""
+        condition = f"{_CURRENT} AND substr(key, 1, ?) <> ?"
+        return self._select(user, condition, (_now(), len(TURN_KEY), TURN_KEY), limit)
+
+    def related(self, user: str, write_ids: Sequence[str]) -> list[Memory]:
+        """Find the writes by their ids and by their sources."""
+        marks = ", ".join("?" * len(write_ids))
+        condition = f"(id IN ({marks}) OR source_id IN ({marks}))"
+        return self._select(user, condition, (*write_ids, *write_ids))[::-1]
+
     def history(self, user: str, category: Category, key: str) -> list[Memory]:
         """Return the values of the key, newest first."""
         condition = "category = ? AND key = ?"
@@ -83,6 +94,11 @@ class SqliteMemoryStore(MemoryStore):
                 "DELETE FROM memory WHERE key = ? AND category = coalesce(?, category)",
                 (key, wanted),
             ).rowcount
+
+    def withdraw(self, user: str, write_id: str) -> bool:
+        """Delete the write and open the value before it again."""
+        with self._people.writing(user) as file:
+            return _withdraw(file, write_id)
 
     def _select(
         self, user: str, condition: str, values: tuple[str | int, ...], limit: int = -1
@@ -112,11 +128,35 @@ class SqliteMemoryStore(MemoryStore):
             *(new.confidence, new.source_id),
             None if new.expires_at is None else _microseconds(new.expires_at),
         )
-        file.execute(
-            f"INSERT INTO memory ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - constants only
-            row,
-        )
+        _insert(file, row)
         return _memory(user, row)
+
+
+def _withdraw(file: sqlite3.Connection, write_id: str) -> bool:
+    gone = file.execute(
+        "SELECT category, key, created_at, superseded_at FROM memory WHERE id = ?", (write_id,)
+    ).fetchone()
+    if gone is None:
+        return False
+    category, key, told_at, closed_at = gone
+    file.execute("DELETE FROM memory WHERE id = ?", (write_id,))
+    before = file.execute(
+        f"SELECT {_COLUMNS} FROM memory WHERE category = ? AND key = ? "  # noqa: S608 - constants only
+        "AND (created_at, id) < (?, ?) ORDER BY created_at DESC, id DESC LIMIT 1",
+        (category, key, told_at, write_id),
+    ).fetchone()
+    if before is not None and before[5] == told_at:
+        # Put in anew, not changed: what is put in as current is what the index takes up.
+        file.execute("DELETE FROM memory WHERE id = ?", (before[0],))
+        _insert(file, (*before[:5], closed_at, *before[6:]))
+    return True
+
+
+def _insert(file: sqlite3.Connection, row: tuple[Any, ...]) -> None:
+    file.execute(
+        f"INSERT INTO memory ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - constants only
+        row,
+    )
 
 
 def _close_earlier(

@@ -9,6 +9,9 @@ from memory.model import Category, Memory, NewMemory
 
 MOST_OF_A_HISTORY = 1_000
 
+TURN_KEY = "user_input_"
+"""What the keys of turns begin with; the millisecond in which they were said follows."""
+
 
 class MemoryStore(ABC):
     """Keeps memories, each person's apart from everybody else's.
@@ -53,6 +56,21 @@ class MemoryStore(ABC):
         """Return at most ``limit`` current memories, of one category or all, newest first."""
 
     @abstractmethod
+    def list_facts(self, user: str, limit: int) -> list[Memory]:
+        """Return at most ``limit`` current memories that are no turns, newest first.
+
+        A turn is what is kept under a key that begins with `TURN_KEY`.
+        """
+
+    @abstractmethod
+    def related(self, user: str, write_ids: Sequence[str]) -> list[Memory]:
+        """Return these writes and what was derived from them, oldest first.
+
+        Superseded values are among them. An id that names no write adds only what was
+        derived from it.
+        """
+
+    @abstractmethod
     def history(self, user: str, category: Category, key: str) -> list[Memory]:
         """Return the values that the key has had, newest first; empty where it had none.
 
@@ -64,4 +82,15 @@ class MemoryStore(ABC):
         """Delete the key's value and its history, and return how many values are gone.
 
         Without a category, the key is forgotten in every one.
+        """
+
+    @abstractmethod
+    def withdraw(self, user: str, write_id: str) -> bool:
+        """Delete one write, as if it had never been made: the undo of a store.
+
+        The value that it superseded is current again, or ends where the write's own value
+        did.
+
+        Returns:
+            Whether the person had such a write.
         """

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from memory.model import Category, Memory, NewMemory
-from memory.store import MOST_OF_A_HISTORY, MemoryStore
+from memory.store import MOST_OF_A_HISTORY, TURN_KEY, MemoryStore
 from storage.supabase_clients import SupabaseClients, execute, read_time, rows
 
 _COLUMNS = (
@@ -50,6 +51,20 @@ class SupabaseMemoryStore(MemoryStore):
         equal = {} if category is None else {"category": category.value}
         return self._select(user, equal, current=True, limit=limit)
 
+    def list_facts(self, user: str, limit: int) -> list[Memory]:
+        """Return current memories that are no turns, newest first."""
+        return self._select(user, {}, current=True, limit=limit, turns=False)
+
+    def related(self, user: str, write_ids: Sequence[str]) -> list[Memory]:
+        """Find the writes by their ids and by their sources."""
+        if not write_ids:
+            return []
+        ids = ",".join(str(uuid.UUID(write_id)) for write_id in write_ids)
+        query = self._clients.client_for(user).table("memory").select(_COLUMNS)
+        query = query.eq("user_id", user).or_(f"id.in.({ids}),source_id.in.({ids})")
+        ordered = query.order("created_at").order("id").limit(MOST_OF_A_HISTORY)
+        return execute(ordered.retry(False), _read)
+
     def history(self, user: str, category: Category, key: str) -> list[Memory]:
         """Return the values of the key, newest first."""
         equal = {"category": category.value, "key": key}
@@ -63,13 +78,26 @@ class SupabaseMemoryStore(MemoryStore):
             query = query.eq("category", category.value)
         return len(execute(query, rows))
 
+    def withdraw(self, user: str, write_id: str) -> bool:
+        """Delete the write in one call of ``withdraw_memory``."""
+        arguments = {"p_user": user, "p_id": write_id}
+        return execute(self._clients.client_for(user).rpc("withdraw_memory", arguments), bool)
+
     def _select(
-        self, user: str, equal: dict[str, str], *, current: bool, limit: int
+        self,
+        user: str,
+        equal: dict[str, str],
+        *,
+        current: bool,
+        limit: int,
+        turns: bool = True,
     ) -> list[Memory]:
         query = self._clients.client_for(user).table("memory").select(_COLUMNS)
         query = query.eq("user_id", user)
         for column, value in equal.items():
             query = query.eq(column, value)
+        if not turns:
+            query = query.not_.like("key", f"{TURN_KEY}%")
         if current:
             query = query.is_("superseded_at", "null")
             query = query.or_("expires_at.is.null,expires_at.gt.now")
