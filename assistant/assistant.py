@@ -25,14 +25,14 @@ class Remembering:
         turns: where it is noted what was found.
         context: what the model may still see.
         watch: notices an erasure from elsewhere; None where there is nobody to ask.
-        begin_anew: called when it did.
+        erased_elsewhere: called when it did.
     """
 
     recall: Recall
     turns: Turns
     context: LiveContext
     watch: ErasureWatch | None
-    begin_anew: Callable[[], Awaitable[None]]
+    erased_elsewhere: Callable[[], Awaitable[None]]
 
     async def before_reply(self, chat_ctx: llm.ChatContext) -> llm.ChatContext:
         """Return what the model is to see: a copy with memories, and without what is gone."""
@@ -40,7 +40,7 @@ class Remembering:
         found, erased = await asyncio.gather(self._found(text), self._erased())
         if erased:
             found = []
-            await self.begin_anew()
+            await self.erased_elsewhere()
         elif text:
             self.turns.note_recalled(text, found)
         return with_memories(await self.context.visible(chat_ctx), found)
@@ -80,7 +80,7 @@ class Assistant(Agent):
         """Recall, then let the model answer.
 
         Here, and not when the user's turn completes: this overlaps with endpointing, covers
-        typed turns too, and costs no second model call. It has no side effects, because the
+        typed turns too, and costs no second model call. It writes nothing, because the
         framework also runs it for replies that are never spoken.
         """
         if self._remembering is not None:

@@ -55,13 +55,20 @@ class LiveContext:
     async def visible(self, chat_ctx: ChatContext) -> ChatContext:
         """Return a copy of the context without what is gone.
 
-        The turn that is being answered stays in it until it is answered.
+        The turn that is being answered stays in it until it is answered. Instructions are
+        the agent's present ones, which may be newer than the copy of a reply under way.
         """
         await self._tidy()
         last = next((each for each in reversed(chat_ctx.items) if _is_turn(each)), None)
         copy = chat_ctx.copy()
-        copy.items = [item for item in copy.items if item is last or self._stays(item)]
+        kept = [item for item in copy.items if item is last or self._stays(item)]
+        copy.items = [self._present(item) for item in kept]
         return copy
+
+    def _present(self, item: ChatItem) -> ChatItem:
+        if self._agent is None or not self._gone or not _is_instruction(item):
+            return item
+        return self._agent.chat_ctx.get_by_id(item.id) or item
 
     async def _tidy(self) -> None:
         if self._agent is None or self._session is None:

@@ -86,6 +86,7 @@ class RememberedPerson:
             deadline_s=self._deadline_s,
             on_change=self._recall.drop_result,
             begin_anew=self._begin_anew,
+            erased_elsewhere=self._erased_elsewhere,
             on_profile_change=self._refresh_instructions,
         )
         self._erasing = erasing
@@ -111,7 +112,7 @@ class RememberedPerson:
             self._tools.turns,
             self._tools.context,
             self._watch,
-            lambda: self._begin_anew(None),
+            self._erased_elsewhere,
         )
 
     def hear(self, turn: UserTurn) -> None:
@@ -135,9 +136,15 @@ class RememberedPerson:
     def _on_erased(self, generation: int | None) -> None:
         # A turn of an older generation than the session's own tells nothing new.
         if generation == get_session_generation():
-            first = generation not in self._noticed
-            self._noticed.add(generation)
-            self._own(self._begin_anew(None) if first else self._bind())
+            self._own(self._erased_elsewhere())
+
+    async def _erased_elsewhere(self) -> None:
+        stale = get_session_generation()
+        if stale is not None and stale in self._noticed:
+            await self._bind()  # cleared already; only the binding failed then
+            return
+        self._noticed.add(stale)
+        await self._begin_anew(None)
 
     async def _begin_anew(self, speech: SpeechHandle | None) -> None:
         _BEGINNINGS.inc()
@@ -149,7 +156,7 @@ class RememberedPerson:
         self.recorder.begin_anew(tools.profiles.complete_first_login)
         self._recall.drop_result()
         tools.changes.forget()
-        tools.turns.forget()
+        tools.turns.erase()
         tools.offered = []
         await tools.context.clear(self._instructions(Person()), speech=speech)
         await self._bind()

@@ -37,6 +37,12 @@ class Turns:
         self._turns: deque[Turn] = deque(maxlen=_MOST_TURNS)
         self._count = 0
         self._found: tuple[str, Sequence[Memory]] = ("", ())
+        self._erased = False
+
+    @property
+    def are_erased(self) -> bool:
+        """Whether the turn that is being answered is from before the person was erased."""
+        return self._erased
 
     @property
     def current(self) -> Turn:
@@ -46,6 +52,7 @@ class Turns:
     def hear(self, item_id: str, text: str) -> None:
         """Note a turn of the person."""
         self._count += 1
+        self._erased = False
         turn = Turn(self._count, item_id, text)
         found_for, memories = self._found
         if found_for == text:
@@ -71,7 +78,13 @@ class Turns:
         """Return the turns after the one of this number, oldest first."""
         return [turn for turn in self._turns if turn.number > number]
 
-    def forget(self) -> None:
-        """Forget all turns; the count goes on."""
+    def forget_earlier(self) -> None:
+        """Forget all turns but the latest."""
+        while len(self._turns) > 1:
+            self._turns.popleft()
+
+    def erase(self) -> None:
+        """Forget all turns, because the person was erased; the count goes on."""
         self._turns.clear()
         self._found = ("", ())
+        self._erased = True

@@ -115,7 +115,7 @@ class ControlTools:
             private = since(session.context.item_ids(), self._private_from)
             await session.context.drop(private)
             self._private_from = None
-        session.turns.forget()
+        session.turns.forget_earlier()
         # Not before the other tools that the model called in the same breath are through:
         # it called them when it still saw what is private.
         context.session.once("function_tools_executed", lambda _: session.recorder.resume())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ParamSpec, TypeVar
 
 from livekit.agents.llm import ToolError
@@ -12,11 +12,12 @@ from livekit.agents.voice import SpeechHandle
 
 from assistant.changes import Change, Changes, stored, withdraw_all
 from assistant.live_context import LiveContext
-from assistant.tools.telling import told
+from assistant.tools.telling import told as in_words
 from assistant.turns import Turns
 from memory import Memory, MemoryInputError, MemoryManager, NewMemory
 from memory.recorder import Recorder, log_stored
 from profiles import ProfileInputError, ProfileManager
+from session_context import get_session_generation
 from storage import PersonErasedError, StorageError, StoreThreads
 
 P = ParamSpec("P")
@@ -27,6 +28,11 @@ _FLUSH_S = 0.3
 NOT_NOW = (
     "nothing is remembered for now, as they asked, so this was not stored; "
     "they can say: you can remember again"
+)
+
+ERASED = (
+    "everything about the person was erased meanwhile, and this was not stored; go on as with "
+    "somebody new"
 )
 
 
@@ -42,8 +48,9 @@ class ToolSession:
         session_id: makes the ids of this session's writes its own.
         deadline_s: seconds that a tool waits for the store.
         on_change: called when memory has changed.
-        begin_anew: called when the person was erased: clears what the session still holds and
-            binds it anew. Its argument is the reply that erased them, None where none did.
+        begin_anew: called when the session has erased the person: clears what it still holds
+            and binds it anew. Its argument is the reply that did it.
+        erased_elsewhere: called when it turns out that somebody else has.
         on_profile_change: called when the profile has become less, or other.
         turns: the person's latest.
         changes: what can be taken back.
@@ -59,7 +66,8 @@ class ToolSession:
     session_id: str
     deadline_s: float
     on_change: Callable[[], None]
-    begin_anew: Callable[[SpeechHandle | None], Awaitable[None]]
+    begin_anew: Callable[[SpeechHandle], Awaitable[None]]
+    erased_elsewhere: Callable[[], Awaitable[None]]
     on_profile_change: Callable[[], Awaitable[None]]
     turns: Turns = field(default_factory=Turns)
     changes: Changes = field(default_factory=Changes)
@@ -78,11 +86,8 @@ class ToolSession:
         except (MemoryInputError, ProfileInputError) as error:
             raise ToolError(str(error)) from error
         except PersonErasedError as error:
-            await self.begin_anew(None)
-            raise ToolError(
-                "everything about the person was erased meanwhile, at another place, and this "
-                "was not stored; go on as with somebody new"
-            ) from error
+            await self.erased_elsewhere()
+            raise ToolError(ERASED) from error
         except (asyncio.TimeoutError, StorageError) as error:
             raise ToolError(
                 "the memory cannot be reached just now, and this may or may not have happened; "
@@ -101,20 +106,23 @@ class ToolSession:
         """
         async with self.writing:
             self.check_may_write()
-            made = (await self.call(self.memory.store_all, [new]))[0]
+            told = replace(new, generation=get_session_generation())
+            made = (await self.call(self.memory.store_all, [told]))[0]
             log_stored(made)
-            self.note(stored(self.memory, made, f"no longer remembered: {told(made)}"))
+            self.note(stored(self.memory, made, f"no longer remembered: {in_words(made)}"))
         self.on_change()
         return made
 
     def check_may_write(self) -> None:
-        """Refuse a write while nothing may be remembered.
+        """Refuse a write while nothing may be remembered, and one of a turn that is erased.
 
         Raises:
             ToolError: nothing may.
         """
         if self.recorder.is_paused:
             raise ToolError(NOT_NOW)
+        if self.turns.are_erased:
+            raise ToolError(ERASED)
 
     def note(self, change: Change) -> None:
         """Note a change that the person's latest turn caused."""

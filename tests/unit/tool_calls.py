@@ -19,6 +19,7 @@ from livekit.agents.llm import (
     LLMStream,
 )
 
+import session_context
 from assistant.assistant import Assistant
 from assistant.remembered_person import RememberedPerson
 from assistant.tools import Erasing
@@ -26,7 +27,12 @@ from config import Settings
 from memory import MemoryManager, SqliteMemoryStore
 from memory.recorder import UserTurn
 from profiles import ProfileManager, SqliteProfileStore
-from session_context import get_current_user, get_session_user_uuid, set_session_generation
+from session_context import (
+    get_current_user,
+    get_session_user_uuid,
+    set_session_generation,
+    set_session_user,
+)
 from storage import StoreThreads
 from storage.person_file import PersonFiles, generation_of
 
@@ -61,7 +67,9 @@ class _Stream(LLMStream):
         last = self._chat_ctx.items[-1]
         model: CallingModel = self._llm  # type: ignore[assignment]
         if isinstance(last, FunctionCallOutput):
-            model.outputs += [i for i in self._chat_ctx.items if isinstance(i, FunctionCallOutput)]
+            known = {output.id for output in model.outputs}
+            outputs = [i for i in self._chat_ctx.items if isinstance(i, FunctionCallOutput)]
+            model.outputs += [output for output in outputs if output.id not in known]
             delta = ChoiceDelta(role="assistant", content="ok")
         elif model.next_calls:
             made = [
@@ -133,7 +141,7 @@ class Talk:
         await self.says(f"please {name}", (name, arguments))
         return self.model.outputs[-1]
 
-    async def says(self, text: str, *calls: tuple[str, dict[str, object]]) -> list[str]:
+    async def says(self, text: str, *calls: tuple[str, Any]) -> list[str]:
         """Say this; the model calls these tools. Returns their answers."""
         self.model.next_calls = [(name, json.dumps(given)) for name, given in calls]
         before = len(self.model.outputs)
@@ -151,6 +159,18 @@ class Talk:
                 self.person.hear(UserTurn(item.text_content, item.id, item.created_at))
             else:
                 self.said_by_agent.append(item.text_content)
+
+
+@asynccontextmanager
+async def talk_of(identity: str, data_dir: Path, **options: Any) -> AsyncIterator[Talk]:
+    """Run a session of this person, bound as in a job."""
+    token = session_context._context_binding.set(session_context.JobBinding())
+    set_session_user(identity)
+    try:
+        async with talk(data_dir, **options) as running:
+            yield running
+    finally:
+        session_context._context_binding.reset(token)
 
 
 @asynccontextmanager
