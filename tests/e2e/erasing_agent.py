@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from livekit.agents import cli
+from livekit.agents import JobContext, cli
 
 import agent
 from assistant.conversation import Conversation
@@ -37,8 +37,14 @@ def _erase() -> None:
 
 agent.Conversation = partial(Conversation, erase=_erase, generation=_generation)  # type: ignore[assignment, attr-defined]
 
+
+async def entrypoint(ctx: JobContext) -> None:
+    """Serve as agent.py does. A function of this module, so that a job process imports it."""
+    await agent.entrypoint(ctx)
+
+
 server = Worker(setup_fnc=agent.prewarm, preflight=lambda *_: None, preload=[])
-server.rtc_session(agent.entrypoint, on_request=server.admit)
+server.rtc_session(entrypoint, on_request=server.admit)
 
 if __name__ == "__main__":
     cli.run_app(server)
