@@ -26,8 +26,8 @@ T = TypeVar("T")
 _FLUSH_S = 0.3
 
 NOT_NOW = (
-    "nothing is remembered for now, as they asked, so this was not stored; "
-    "they can say: you can remember again"
+    "nothing is remembered for now, so this was not stored; to change that, "
+    "say: you can remember again"
 )
 
 ERASED = (
