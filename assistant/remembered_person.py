@@ -122,7 +122,9 @@ class RememberedPerson:
 
     async def aclose(self) -> None:
         """Store what is still to be stored and end, within the drain deadline."""
-        tasks = list(self._tasks)
+        tasks = [*self._tasks, *self._tools.under_way]
+        if tasks:
+            await asyncio.wait(tasks, timeout=self._deadline_s)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -11,6 +11,7 @@ from livekit.agents import RunContext, StopResponse, function_tool
 from livekit.agents.llm import ChatMessage, ToolError
 from livekit.agents.voice import SpeechHandle
 
+from assistant.changes import Change
 from assistant.consent import affirms
 from assistant.live_context import since
 from assistant.tools.session import ToolSession
@@ -68,16 +69,7 @@ class ControlTools:
             if self._has_erased:
                 return "there is nothing to undo: forgetting everything cannot be taken back"
             return "there is nothing to undo in this session"
-        item_id, changes = step
-        session.recorder.take_back(item_id)
-        undone = []
-        while changes:
-            await session.call(changes[-1].take_back)
-            undone.append(changes.pop().what)
-        session.changes.drop(item_id)
-        session.on_change()
-        await session.on_profile_change()
-        return f"took back the last change; {'; '.join(undone)}"
+        return await session.whole(self._undo(*step))
 
     @function_tool
     async def stop_remembering(self) -> str:
@@ -143,6 +135,18 @@ class ControlTools:
             "everything about them is erased for good, and this conversation with it; say that "
             "it is done and cannot be undone, and go on as with somebody new"
         )
+
+    async def _undo(self, item_id: str, changes: list[Change]) -> str:
+        session = self._session
+        session.recorder.take_back(item_id)
+        undone = []
+        while changes:
+            await session.call(changes[-1].take_back)
+            undone.append(changes.pop().what)
+        session.changes.drop(item_id)
+        session.on_change()
+        await session.on_profile_change()
+        return f"took back the last change; {'; '.join(undone)}"
 
     def _is_confirmed(self) -> bool:
         """Whether the person, and nobody else, said yes to the question, right after it."""

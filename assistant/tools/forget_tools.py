@@ -59,13 +59,13 @@ class ForgetTools:
         await session.settle()
         before = session.turns.before_current()
         if what == "said":
-            return await self._forget_said(before)
+            return await session.whole(self._forget_said(before))
         recalled = before[0].recalled if before else []
         if len(recalled) > 1:
             return self._offer(recalled)
         if not recalled:
             return "nothing was recalled just now; ask what they mean"
-        return await self._forget(recalled)
+        return await session.whole(self._forget(recalled))
 
     @function_tool
     async def forget_memory(
@@ -93,7 +93,7 @@ class ForgetTools:
                 return f"{from_profile}{self._offer(fits)}"
         if not known:
             return from_profile.rstrip("; ") or f"nothing was kept under {key}"
-        return from_profile + await self._forget(known)
+        return from_profile + await session.whole(self._forget(known))
 
     @function_tool
     async def forget_choices(
@@ -109,7 +109,7 @@ class ForgetTools:
         if not chosen:
             raise ToolError("there is no such choice; nothing was forgotten")
         session.offered = []
-        return await self._forget(chosen, name_mentions=False)
+        return await session.whole(self._forget(chosen, name_mentions=False))
 
     async def _forget_said(self, before: Sequence[Turn]) -> str:
         session = self._session

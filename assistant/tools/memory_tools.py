@@ -147,7 +147,7 @@ class MemoryTools:
             )
         except MemoryInputError as error:
             raise ToolError(str(error)) from error
-        return await session.store(new)
+        return await session.whole(session.store(new))
 
     def _others(self, memories: list[Memory]) -> list[Memory]:
         own = self._session.recorder.turn_id(self._session.turns.current.item_id)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field, replace
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from livekit.agents.llm import ToolError
 from livekit.agents.voice import SpeechHandle
@@ -56,6 +56,7 @@ class ToolSession:
         changes: what can be taken back.
         context: what the model sees.
         offered: the memories from which the person is to choose, in the order told.
+        under_way: work that goes on though its reply was interrupted.
         writing: held while something is stored, so that who waits for it sees the whole.
     """
 
@@ -73,6 +74,7 @@ class ToolSession:
     changes: Changes = field(default_factory=Changes)
     context: LiveContext = field(default_factory=LiveContext)
     offered: list[Memory] = field(default_factory=list)
+    under_way: set[asyncio.Task[Any]] = field(default_factory=set)
     writing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def call(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -97,6 +99,16 @@ class ToolSession:
     async def settle(self) -> None:
         """Wait a moment until what was said before is stored, so that a tool sees it."""
         await self.recorder.flush(_FLUSH_S)
+
+    async def whole(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do all of this work, also where the person interrupts the reply that asked for it.
+
+        A change that is made and not noted could not be taken back.
+        """
+        task = asyncio.create_task(work, name="person_tool")
+        self.under_way.add(task)
+        task.add_done_callback(self.under_way.discard)
+        return await asyncio.shield(task)
 
     async def store(self, new: NewMemory) -> Memory:
         """Store a memory, and note how to take it back.

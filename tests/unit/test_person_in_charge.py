@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
+
 import pytest
 
 from memory import NewMemory
@@ -205,6 +208,32 @@ async def test_what_undo_brings_back_is_as_it_was_with_its_history(data_dir):
         await talk.says("forget it", ("forget_memory", {"category": None, "key": "city"}))
         await talk.says("undo", ("undo_last_change", {}))
         assert kept() == before
+
+
+async def test_what_is_forgotten_while_the_person_interrupts_can_be_undone_all_the_same(data_dir):
+    async with talk_of(ALICE, data_dir) as talk:
+        talk.memory.store("FACT", "city", "Rome")
+        gate, begun = threading.Event(), threading.Event()
+        forget = talk.memory.forget
+
+        def slowly(category: str | None, key: str) -> int:
+            begun.set()
+            gate.wait(10)
+            return forget(category, key)
+
+        talk.memory.forget = slowly  # type: ignore[method-assign]
+        asked = ("forget_memory", {"category": None, "key": "city"})
+        asking = asyncio.create_task(talk.says("forget my city", asked))
+        await asyncio.to_thread(begun.wait, 5)
+        interrupted = talk.session.interrupt()
+        await asyncio.sleep(0)
+        gate.set()
+        await interrupted
+        await asking
+        await asyncio.gather(*talk.person._tools.under_way)
+        assert talk.values() == []
+        await talk.says("undo", ("undo_last_change", {}))
+        assert talk.values() == ["Rome"]
 
 
 async def test_a_change_of_the_profile_is_undone(data_dir):
