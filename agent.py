@@ -23,6 +23,7 @@ from config import Settings
 from log_privacy import allow_personal_data, hide_identity, hide_personal_data, personal
 from memory import memory_manager, open_supabase_store
 from memory.outbox import delivering
+from people import person_manager
 from profiles import profile_manager
 from session_context import (
     bind_job,
@@ -67,6 +68,7 @@ def prewarm(process: JobProcess) -> None:
     if settings.store.memory_enabled:
         memory_manager.open()
         profile_manager.open()
+        person_manager.open()
     termination = Termination(settings.worker.job_shutdown_timeout_s)
     if process.executor_type is JobExecutorType.PROCESS:
         termination.install()
@@ -179,6 +181,8 @@ def _bound_conversation(
         settings,
         memory=memory_manager if remembers else None,
         profiles=profile_manager if remembers else None,
+        erase=person_manager.erase,
+        generation=person_manager.generation,
         wishes=Wishes(
             session_id=metadata.session_id or ctx.job.id,
             opening_line=metadata.opening_line,

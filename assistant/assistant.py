@@ -2,13 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
 
 from livekit.agents import Agent, FlushSentinel, ModelSettings, llm
 
+from assistant.erasure_watch import ErasureWatch
+from assistant.live_context import LiveContext
 from assistant.prompt import last_user_text, with_memories
+from assistant.turns import Turns
 from memory import Memory
 from memory.recall import Recall
+
+
+@dataclass(frozen=True)
+class Remembering:
+    """What a reply draws on where the person is remembered.
+
+    Attributes:
+        recall: finds memories.
+        turns: where it is noted what was found.
+        context: what the model may still see.
+        watch: notices an erasure from elsewhere; None where there is nobody to ask.
+        erased_elsewhere: called when it did.
+        on_recalled: called with the memories that go to the model.
+    """
+
+    recall: Recall
+    turns: Turns
+    context: LiveContext
+    watch: ErasureWatch | None
+    erased_elsewhere: Callable[[], Awaitable[None]]
+    on_recalled: Callable[[Sequence[Memory]], None]
+
+    async def before_reply(self, chat_ctx: llm.ChatContext) -> llm.ChatContext:
+        """Return what the model is to see: a copy with memories, and without what is gone."""
+        text = last_user_text(chat_ctx)
+        found, erased = await asyncio.gather(self._found(text), self._erased())
+        if erased:
+            found = []
+            await self.erased_elsewhere()
+        elif text:
+            self.turns.note_recalled(text, found)
+            self.on_recalled(found)
+        return with_memories(await self.context.visible(chat_ctx), found)
+
+    async def _found(self, text: str | None) -> list[Memory]:
+        return await self.recall.find(text) if text else []
+
+    async def _erased(self) -> bool:
+        return self.watch is not None and await self.watch.erased_meanwhile()
 
 
 class Assistant(Agent):
@@ -17,8 +61,7 @@ class Assistant(Agent):
     Args:
         instructions: the session's system prompt.
         tools: what the model may call.
-        recall: finds memories; None where nothing is remembered.
-        on_recalled: called with the memories that go to the model.
+        remembering: what replies draw on; None where nothing is remembered.
     """
 
     def __init__(
@@ -26,12 +69,10 @@ class Assistant(Agent):
         *,
         instructions: str,
         tools: Sequence[llm.Tool],
-        recall: Recall | None,
-        on_recalled: Callable[[Sequence[Memory]], None] | None = None,
+        remembering: Remembering | None,
     ) -> None:
         super().__init__(instructions=instructions, tools=list(tools))
-        self._recall = recall
-        self._on_recalled = on_recalled
+        self._remembering = remembering
 
     async def llm_node(
         self,
@@ -42,14 +83,10 @@ class Assistant(Agent):
         """Recall, then let the model answer.
 
         Here, and not when the user's turn completes: this overlaps with endpointing, covers
-        typed turns too, and costs no second model call. It has no side effects, because the
+        typed turns too, and costs no second model call. It writes nothing, because the
         framework also runs it for replies that are never spoken.
         """
-        text = last_user_text(chat_ctx)
-        if self._recall is not None and text:
-            found = await self._recall.find(text)
-            if self._on_recalled is not None:
-                self._on_recalled(found)
-            chat_ctx = with_memories(chat_ctx, found)
+        if self._remembering is not None:
+            chat_ctx = await self._remembering.before_reply(chat_ctx)
         async for chunk in Agent.default.llm_node(self, chat_ctx, tools, model_settings):
             yield chunk

@@ -20,6 +20,7 @@ from assistant.conversation import Conversation, Wishes
 from assistant.providers import build_models
 from config import ConfigError, Settings
 from memory import memory_manager
+from people import person_manager
 from profiles import profile_manager
 from session_context import IdentityError, bind_job, set_session_user
 from storage import decide_backend
@@ -58,6 +59,8 @@ async def chat(settings: Settings, *, identity: str | None) -> None:
         settings,
         memory=memory_manager if remembers else None,
         profiles=profile_manager if remembers else None,
+        erase=person_manager.erase,
+        generation=person_manager.generation,
         wishes=Wishes(session_id=f"chat-{uuid.uuid4()}"),
     )
     await conversation.prepare()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -27,20 +26,18 @@ from livekit.agents.voice.room_io import RoomOptions
 
 from assistant import persona
 from assistant.assistant import Assistant
-from assistant.extraction import SessionExtraction
 from assistant.greeting import GreetingMaterial, greeting
 from assistant.listening import Listening
 from assistant.preparation import bind_later, prepare
 from assistant.prompt import instructions
 from assistant.providers import Models
+from assistant.remembered_person import RememberedPerson
 from assistant.scripted_model import ScriptedModel
-from assistant.tools import PersonTools
+from assistant.tools import Erasing
 from config import Settings
 from log_privacy import personal
 from memory import MemoryManager
-from memory.recall import Recall
-from memory.recorder import Recorder
-from profiles import ProfileManager
+from profiles import Person, ProfileManager
 from session_context import get_session_user_uuid
 from storage import StoreThreads
 
@@ -50,8 +47,6 @@ _TRANSCRIPT_TIMEOUT_S = 0.3
 """How long a closing session waits for the last words; the framework's 2 s delay each end."""
 
 _STORE_THREADS = 4
-
-_LEAST_DRAIN_S = 0.1
 
 
 @dataclass(frozen=True)
@@ -79,6 +74,9 @@ class Conversation:
         memory: the session's memory, or None where nothing is remembered.
         profiles: the session's profile, or None likewise.
         wishes: what the dispatch asked for.
+        erase: erases the session's person, a blocking call; None leaves the tool for it out.
+        generation: reads the person's generation from the store, a blocking call; None where
+            an erasure from elsewhere is noticed only when a write is refused.
     """
 
     def __init__(
@@ -88,6 +86,8 @@ class Conversation:
         memory: MemoryManager | None,
         profiles: ProfileManager | None,
         wishes: Wishes,
+        erase: Callable[[], object] | None = None,
+        generation: Callable[[], int] | None = None,
     ) -> None:
         self._settings = settings
         self._memory = memory
@@ -96,10 +96,10 @@ class Conversation:
         self._threads = StoreThreads(_STORE_THREADS)
         self._material = GreetingMaterial()
         self._listening = Listening()
-        self._recorder: Recorder | None = None
-        self._extraction: SessionExtraction | None = None
-        self._recall: Recall | None = None
+        self._erase = erase
+        self._generation = generation
         self._binding: asyncio.Task[None] | None = None
+        self._remembered: RememberedPerson | None = None
         self._session: AgentSession[None] | None = None
         self._greets_by_model = False
 
@@ -163,8 +163,11 @@ class Conversation:
             session.once("close", on_close)
         self._session = session
         self._greets_by_model = not isinstance(models.llm, ScriptedModel)
+        assistant = self._assistant()
+        if self._remembered is not None:
+            self._remembered.bind(assistant, session)
         await session.start(
-            self._assistant(),
+            assistant,
             room=room or NOT_GIVEN,
             room_options=RoomOptions(
                 participant_identity=participant_identity or NOT_GIVEN,
@@ -190,28 +193,32 @@ class Conversation:
 
     async def aclose(self) -> None:
         """Store what is still to be stored and free everything, within the drain deadline."""
-        deadline_s = self._settings.store.drain_deadline_s
         if self._session is not None:
             self._session.off("conversation_item_added", self._on_item)
             self._session.off("user_input_transcribed", self._on_transcript)
         if self._binding is not None:
             self._binding.cancel()
             await asyncio.gather(self._binding, return_exceptions=True)
-        if self._recall is not None:
-            await self._recall.aclose()
-        ends_at = time.monotonic() + deadline_s
-        if self._recorder is not None:
-            await self._recorder.aclose(deadline_s)
-        if self._extraction is not None:
-            await self._extraction.aclose(max(ends_at - time.monotonic(), _LEAST_DRAIN_S))
+        if self._remembered is not None:
+            await self._remembered.aclose()
         self._threads.close()
 
     def _assistant(self) -> Assistant:
         tools = list(persona.EXTRA_TOOLS)
+        remembering = None
         if self._memory is not None and self._profiles is not None:
-            tools += self._remember_with(self._memory, self._profiles).tools()
-        person = self._material.person
-        prompt = instructions(
+            self._remembered = self._remember_with(self._memory, self._profiles)
+            self._remembered.start()
+            tools += self._remembered.tools()
+            remembering = self._remembered.remembering()
+        return Assistant(
+            instructions=self._instructions(self._material.person),
+            tools=tools,
+            remembering=remembering,
+        )
+
+    def _instructions(self, person: Person) -> str:
+        return instructions(
             persona.INSTRUCTIONS,
             about=person.about,
             details=person.details,
@@ -221,54 +228,25 @@ class Conversation:
             or self._settings.providers.time_zone,
             now=datetime.now(timezone.utc),
         )
-        return Assistant(
-            instructions=prompt,
-            tools=tools,
-            recall=self._recall,
-            on_recalled=self._listening.note_recalled,
-        )
 
-    def _remember_with(self, memory: MemoryManager, profiles: ProfileManager) -> PersonTools:
-        store = self._settings.store
-        self._recall = recall = Recall(
-            memory,
-            self._threads,
-            deadline_s=store.recall_deadline_ms / 1000,
-            limit=store.recall_limit,
-        )
-        self._extraction = extraction = SessionExtraction(
+    def _remember_with(self, memory: MemoryManager, profiles: ProfileManager) -> RememberedPerson:
+        question = persona.erase_question(self.language)
+        return RememberedPerson(
             self._settings,
-            memory=memory,
-            profiles=profiles,
-            threads=self._threads,
-            session_id=self._wishes.session_id,
-            on_stored=recall.drop_result,
-        )
-        extraction.start()
-        is_first = self._material.is_first_login
-        self._recorder = recorder = Recorder(
-            memory,
-            self._threads,
-            self._wishes.session_id,
-            on_first_kept=profiles.complete_first_login if is_first else None,
-            on_kept=extraction.hear,
-            least_confidence=self._settings.extraction.least_transcript_confidence,
-        )
-        recorder.start()
-        return PersonTools(
             memory,
             profiles,
             self._threads,
-            session_id=self._wishes.session_id,
-            deadline_s=store.join_deadline_ms / 1000,
-            on_change=recall.drop_result,
-            flush=recorder.flush,
-            on_forget=extraction.drop_waiting,
+            self._wishes.session_id,
+            is_new=self._material.is_first_login,
+            instructions=self._instructions,
+            erasing=Erasing(self._erase, question) if self._erase is not None else None,
+            generation=self._generation,
+            on_recalled=self._listening.note_recalled,
         )
 
     def _on_transcript(self, event: UserInputTranscribedEvent) -> None:
-        if self._recall is not None:
-            self._recall.hear(event.transcript, is_final=event.is_final)
+        if self._remembered is not None:
+            self._remembered.recall.hear(event.transcript, is_final=event.is_final)
 
     def _on_item(self, event: ConversationItemAddedEvent) -> None:
         item = event.item
@@ -278,11 +256,11 @@ class Conversation:
             self._listening.note_agent(item)
         if item.role != "user":
             return
-        if self._recall is not None:
-            self._recall.end_turn()
+        if self._remembered is not None:
+            self._remembered.recall.end_turn()
         text = item.text_content
         if text and text.strip():
             who = {"user_uuid": get_session_user_uuid()}
             logger.info("[USER INPUT]", extra={**who, **personal(text=text)})
-            if self._recorder is not None:
-                self._recorder.hear(self._listening.turn(item))
+            if self._remembered is not None:
+                self._remembered.hear(self._listening.turn(item))

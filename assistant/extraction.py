@@ -32,6 +32,7 @@ class SessionExtraction:
         threads: where blocking calls run.
         session_id: makes the ids of this session's writes its own.
         on_stored: called when facts were stored.
+        is_taken_back: tells by a turn's write id whether it may no longer be drawn on.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class SessionExtraction:
         threads: StoreThreads,
         session_id: str,
         on_stored: Callable[[], None],
+        is_taken_back: Callable[[str], bool],
     ) -> None:
         wanted = settings.extraction
         self._extractor: Extractor | None = None
@@ -65,6 +67,7 @@ class SessionExtraction:
             least_confidence=wanted.least_fact_confidence,
             keep_summary=profiles.keep_summary,
             on_stored=on_stored,
+            is_taken_back=is_taken_back,
         )
 
     def start(self) -> None:

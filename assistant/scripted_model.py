@@ -25,7 +25,20 @@ from livekit.agents.llm import (
     ToolChoice,
 )
 
+from assistant.persona import is_erase_question
 from assistant.prompt import NOTES_HEADING, last_user_text
+from assistant.scripted_requests import Wanted, last_said, wanted_tool
+
+_DOING = frozenset(
+    {
+        "correct_memory",
+        "forget_choices",
+        "forget_last",
+        "forget_memory",
+        "forget_user_profile",
+        "undo_last_change",
+    }
+)
 
 Reply = str | FunctionToolCall
 
@@ -34,17 +47,6 @@ DEMO_NOTICE = (
     "Tell me your name, say what your favorite color is, or ask what I know about you."
 )
 
-_NAME = re.compile(
-    r"\b(?:my name is|call me|i am called)\s+(?P<name>[^\W\d_][\w'-]*)", re.IGNORECASE
-)
-_FORGET = re.compile(
-    r"\bforget (?:about )?(?:that )?(?:my |the )?(?P<what>[\w' -]{2,60})", re.IGNORECASE
-)
-_IS = re.compile(
-    r"\bmy (?P<what>[\w' -]{2,40}?) (?:is|are) (?P<value>[^?]{1,200}?)[.!]?$", re.IGNORECASE
-)
-_WHAT = re.compile(r"\bwhat(?:'s| is| are| was)? my (?P<what>[\w' -]{2,40})", re.IGNORECASE)
-_ALL = re.compile(r"\bwhat do you (?:know|remember)", re.IGNORECASE)
 _NOTE = re.compile(r'^- \S+ \S+ "(?P<key>[^"]+)": (?P<value>".*")$', re.MULTILINE)
 
 
@@ -96,36 +98,19 @@ def scripted_reply(chat_ctx: ChatContext, tools: set[str]) -> Reply:
     if isinstance(last, FunctionCallOutput):
         return _in_words(last)
     text = (last_user_text(chat_ctx) or "").strip().replace("\u2019", "'")
-    call = _wanted_tool(text)
-    if call is not None and call.name in tools:
-        return call
+    wanted = wanted_tool(text, chat_ctx)
+    if wanted is not None and wanted.name in tools:
+        return _call(wanted)
+    if text and _answers_erase_question(chat_ctx):
+        return "All right, I keep everything."
     return _from_notes(text, _notes(chat_ctx))
 
 
-def _wanted_tool(text: str) -> FunctionToolCall | None:
-    if match := _NAME.search(text):
-        return _call("update_user_profile", first_name=match["name"].title())
-    if match := _FORGET.search(text):
-        if _slug(match["what"]) == "name":
-            return _call("forget_user_profile")
-        return _call("forget_memory", category="FACT", key=_slug(match["what"]))
-    if _ALL.search(text):
-        return _call("list_memories", category=None)
-    if match := _WHAT.search(text):
-        return _call("retrieve_memory", category="FACT", key=_slug(match["what"]))
-    if match := _IS.search(text):
-        return _call(
-            "store_memory", category="FACT", key=_slug(match["what"]), value=match["value"]
-        )
-    return None
-
-
-def _call(name: str, **arguments: object) -> FunctionToolCall:
-    if name == "update_user_profile":
-        fields = ("first_name", "occupation", "interests", "language", "time_zone", "profile_text")
-        arguments = {field: arguments.get(field) for field in fields}
+def _call(wanted: Wanted) -> FunctionToolCall:
     return FunctionToolCall(
-        name=name, arguments=json.dumps(arguments), call_id=f"call_{uuid.uuid4().hex}"
+        name=wanted.name,
+        arguments=json.dumps(wanted.arguments),
+        call_id=f"call_{uuid.uuid4().hex}",
     )
 
 
@@ -134,13 +119,22 @@ def _in_words(result: FunctionCallOutput) -> str:
         return f"I could not do that: {result.output}."
     said = {
         "store_memory": "Thank you, I will remember that.",
-        "forget_memory": f"Done: {result.output}.",
-        "forget_user_profile": f"Done: {result.output}.",
         "update_user_profile": "Nice to meet you! I will remember that.",
-        "list_memories": f"This is what I know: {_spoken(result.output)}.",
+        "list_memories": f"This is what I know. {_spoken(result.output)}.",
         "retrieve_memory": f"As far as I know, {_spoken(result.output)}.",
+        "stop_remembering": "All right: from now on I remember nothing of this, until you say: "
+        "you can remember again.",
+        "remember_again": "All right, I remember again. What you said in between is not kept.",
+        "forget_everything": "It is done: everything I knew about you is erased, and that cannot "
+        "be undone. Hello! What may I call you?",
     }
-    return said.get(result.name, result.output)
+    if result.name in said:
+        return said[result.name]
+    return f"Done: {result.output}." if result.name in _DOING else result.output
+
+
+def _answers_erase_question(chat_ctx: ChatContext) -> bool:
+    return is_erase_question(last_said(chat_ctx))
 
 
 def _from_notes(text: str, notes: dict[str, str]) -> str:
@@ -161,9 +155,7 @@ def _notes(chat_ctx: ChatContext) -> dict[str, str]:
 
 
 def _spoken(output: str) -> str:
-    lines = (re.sub(r"^[A-Z]+ (said: )?", "", line) for line in output.splitlines())
-    return "; ".join(lines).replace("_", " ")
-
-
-def _slug(text: str) -> str:
-    return re.sub(r"\W+", "_", text.strip().casefold()).strip("_") or "something"
+    if output in ("nothing yet", "that was all"):
+        return output.capitalize()
+    output = re.sub(r"\n(\d+) more: page \d+$", r". There are \1 more; ask: what else", output)
+    return output.replace("\n", ". ")

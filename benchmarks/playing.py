@@ -88,7 +88,12 @@ async def _play(
         said_at = (dialogue.began_at + number * _BETWEEN_TURNS).timestamp()
         recorder.hear(
             UserTurn(
-                turn.text, _item(number), said_at, turn.agent_said, turn.confidence, turn.recalled
+                turn.text,
+                _item(number),
+                said_at,
+                agent_said=turn.agent_said,
+                confidence=turn.confidence,
+                recalled=turn.recalled,
             )
         )
         await _in_time(recorder.flush)

@@ -106,7 +106,15 @@ class MemoryManager:
 
     def list_facts(self, limit: int = 50) -> list[Memory]:
         """Return current memories that are no turns as they were said, newest first."""
+        if get_session_remembered() is False:
+            return []
         return self._store().list_facts(get_current_user(), _bounded(limit))
+
+    def related(self, write_ids: Sequence[str]) -> list[Memory]:
+        """Return these writes and what was derived from them, oldest first."""
+        if not write_ids or get_session_remembered() is False:
+            return []
+        return self._store().related(get_current_user(), write_ids)
 
     def history(self, category: str, key: str) -> list[Memory]:
         """Return the values that the key has had, newest first, at most 1 000."""

@@ -21,6 +21,7 @@ COLUMNS = (
 )
 _CURRENT = "superseded_at IS NULL AND (expires_at IS NULL OR expires_at > ?)"
 _AMONG = "id IN (SELECT value FROM json_each(?))"
+_DERIVED = "source_id IN (SELECT value FROM json_each(?))"
 
 
 class SqliteMemoryStore(MemoryStore):
@@ -65,6 +66,12 @@ class SqliteMemoryStore(MemoryStore):
         """Return current memories that are no turns, newest first."""
         condition = f"{_CURRENT} AND substr(key, 1, ?) <> ?"
         return self._select(user, condition, (_now(), len(TURN_KEY), TURN_KEY), limit)
+
+    def related(self, user: str, write_ids: Sequence[str]) -> list[Memory]:
+        """Find the writes by their ids and by their sources."""
+        condition = f"({_AMONG} OR {_DERIVED})"
+        ids = json.dumps(list(write_ids))
+        return self._select(user, condition, (ids, ids))[::-1]
 
     def history(self, user: str, category: Category, key: str) -> list[Memory]:
         """Return the values of the key, newest first."""

@@ -10,6 +10,9 @@ from memory.model import Category, Memory, NewMemory
 
 MOST_OF_A_HISTORY = 1_000
 
+TURN_KEY = "user_input_"
+"""What the keys of turns begin with; the millisecond in which they were said follows."""
+
 
 class MemoryStore(ABC):
     """Keeps memories, each person's apart from everybody else's.
@@ -66,6 +69,14 @@ class MemoryStore(ABC):
         """Return at most ``limit`` current memories that are no turns, newest first.
 
         A turn is what is kept under a key that begins with `TURN_KEY`.
+        """
+
+    @abstractmethod
+    def related(self, user: str, write_ids: Sequence[str]) -> list[Memory]:
+        """Return these writes and what was derived from them, oldest first.
+
+        Superseded values are among them. An id that names no write adds only what was
+        derived from it.
         """
 
     @abstractmethod

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from memory.candidates import NOTHING, REACH, Candidate, Candidates
-from memory.model import TURN_KEY, Category, Memory, NewMemory
+from memory.model import TURN_KEY, Category, Memory, NewMemory, check_write_id
 from memory.moments import moment_of
 from memory.store import MOST_OF_A_HISTORY, MemoryStore
 from storage.supabase_clients import SupabaseClients, execute, read_time, rows
@@ -61,6 +61,16 @@ class SupabaseMemoryStore(MemoryStore):
     def list_facts(self, user: str, limit: int) -> list[Memory]:
         """Return current memories that are no turns, newest first."""
         return self._select(user, {}, current=True, limit=limit, turns=False)
+
+    def related(self, user: str, write_ids: Sequence[str]) -> list[Memory]:
+        """Find the writes by their ids and by their sources."""
+        if not write_ids:
+            return []
+        ids = ",".join(check_write_id(write_id) for write_id in write_ids)
+        query = self._clients.client_for(user).table("memory").select(_COLUMNS)
+        query = query.eq("user_id", user).or_(f"id.in.({ids}),source_id.in.({ids})")
+        ordered = query.order("created_at").order("id").limit(MOST_OF_A_HISTORY)
+        return execute(ordered.retry(False), read_memories)
 
     def history(self, user: str, category: Category, key: str) -> list[Memory]:
         """Return the values of the key, newest first."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from people.elsewhere import ALSO_ERASED, ALSO_EXPORTED
 from people.manager import PersonManager
 from people.model import Erasure, ErasureUnfinishedError, Move, Standing
 from people.people import EraseElsewhere, ExportElsewhere, People
@@ -28,6 +29,7 @@ __all__ = [
     "SqlitePeopleStore",
     "Standing",
     "SupabasePeopleStore",
+    "open_everything",
     "open_people",
     "open_people_store",
     "person_manager",
@@ -60,4 +62,9 @@ def open_people(
     return People(store, also_erase=also_erase, also_export=also_export)
 
 
-person_manager = PersonManager(lambda: open_people(default_storage()))
+def open_everything(storage: Storage) -> People:
+    """Return `People` over an open storage and over the other places of this host."""
+    return open_people(storage, also_erase=ALSO_ERASED, also_export=ALSO_EXPORTED)
+
+
+person_manager = PersonManager(lambda: open_everything(default_storage()))

@@ -63,6 +63,12 @@ class Overlay:
         mine = (m for m in self._values.values() if category in (None, m.category))
         return _current(self._merged(stored, mine))
 
+    def related(self, stored: Sequence[Memory], write_ids: Sequence[str]) -> list[Memory]:
+        """Return these writes and what was derived from them, oldest first."""
+        wanted = set(write_ids)
+        mine = (m for m in self._values.values() if wanted & {m.id, m.source_id})
+        return self._merged(stored, mine)[::-1]
+
     def found(self, stored: Candidates, words: Sequence[Sequence[str]], limit: int) -> Candidates:
         """Return the database's candidates and, beside them, as many waiting ones at most."""
         known = {candidate.id for candidate in stored.found}

@@ -13,20 +13,21 @@ from types import TracebackType
 from typing import NamedTuple
 
 from memory.candidates import Candidates
-from memory.model import Category, Memory, MemoryInputError, NewMemory
+from memory.model import TURN_KEY, Category, Memory, MemoryInputError, NewMemory
 from memory.outbox.drainer import Drainer
 from memory.outbox.entry import Entry, Forgetting, Write, as_stored
 from memory.outbox.errors import OutboxFullError, OutboxUnwritableError, UnreadableEntryError
 from memory.outbox.file import OutboxFile
 from memory.outbox.overlay import Overlay, has_expired
 from memory.store import MemoryStore
-from storage import StorageError, StorageRejectedError
+from storage import StorageError, StorageRejectedError, StorageUnavailableError
 
 logger = logging.getLogger("memory.outbox")
 
 _MOST_RESULTS = 200
 _JUST_NOW = timedelta(hours=1)
 _POLL_S = 0.02
+_WITHDRAW_S = 1.0
 _KNOWN_PEOPLE = 64
 
 
@@ -100,6 +101,31 @@ class OutboxMemoryStore(MemoryStore, AbstractContextManager["OutboxMemoryStore"]
         overlay = self._overlay(user)
         stored = self._database.list_memories(user, category, _more(limit, overlay))
         return overlay.listed(stored, category)[:limit] if overlay else stored
+
+    def list_facts(self, user: str, limit: int) -> list[Memory]:
+        """List from both."""
+        overlay = self._overlay(user)
+        stored = self._database.list_facts(user, _more(limit, overlay))
+        facts = overlay.listed(stored, None) if overlay else stored
+        return [memory for memory in facts if not memory.key.startswith(TURN_KEY)][:limit]
+
+    def related(self, user: str, write_ids: Sequence[str]) -> list[Memory]:
+        """Find in both."""
+        overlay = self._overlay(user)
+        stored = self._database.related(user, write_ids)
+        return overlay.related(stored, write_ids) if overlay else stored
+
+    def withdraw(self, user: str, write_id: str) -> bool:
+        """Deliver what the person told so far, and withdraw the write from the database.
+
+        Raises:
+            StorageUnavailableError: it is not delivered within a second.
+        """
+        if not self.drain(user, _WITHDRAW_S):
+            raise StorageUnavailableError(
+                "the write still waits in the outbox; withdraw it once it is delivered"
+            )
+        return self._database.withdraw(user, write_id)
 
     def history(self, user: str, category: Category, key: str) -> list[Memory]:
         """Return the values of both."""

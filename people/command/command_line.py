@@ -7,8 +7,10 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from config import ConfigError
+from config import ConfigError, Settings, StoreSettings
+from memory import open_supabase_store
 from memory.model import MemoryInputError
+from memory.outbox.command import add_outbox_commands
 from people.command.errors import CommandError
 from people.command.memories import add_memory_commands
 from people.command.person import add_person_commands
@@ -18,11 +20,21 @@ from storage import StorageError
 
 DONE, FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
 
-# The outbox's commands have their place here: memory.outbox.command.add_outbox_commands.
+
+def _add_outbox_commands(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+) -> None:
+    def settings() -> StoreSettings:
+        return Settings.from_environment().store
+
+    add_outbox_commands(commands, settings, open_supabase_store)
+
+
 _PARTS: tuple[Callable[[argparse._SubParsersAction[argparse.ArgumentParser]], None], ...] = (
     add_memory_commands,
     add_person_commands,
     add_store_commands,
+    _add_outbox_commands,
 )
 
 _EPILOG = """\

@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from memory import Memory, MemoryManager, open_memory_store
-from people import open_people
+from people import open_everything
 from people.command.errors import CommandError
 from people.command.lines import Lines, line_of, read_lines
 from people.command.storages import add_identity, bind, opened
@@ -62,7 +62,7 @@ def _import(arguments: argparse.Namespace) -> int:
             "nothing was imported; mend the lines, or leave them out with --skip-bad"
         )
     with opened() as storage:
-        if not open_people(storage).is_remembered(user):
+        if not open_everything(storage).is_remembered(user):
             raise CommandError(
                 "this person does not want to be remembered; nothing was imported "
                 "(python -m memory opt-in)"

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TextIO
 
-from people import ErasureUnfinishedError, open_people
+from people import ErasureUnfinishedError, open_everything
 from people.command.errors import CommandError
 from people.command.storages import add_identity, bind, opened
 from people.command.terminal import answer, confirm, progress, say
@@ -68,7 +68,7 @@ def _export(arguments: argparse.Namespace) -> int:
         _written_to(arguments.output) as file,
         progress("exporting") as done,
     ):
-        for part in open_people(storage).export_parts(user):
+        for part in open_everything(storage).export_parts(user):
             file.write(part)
             done(1)
     return 0
@@ -79,7 +79,7 @@ def _erase(arguments: argparse.Namespace) -> int:
     confirm(f"Erase everything held about {arguments.identity}?", yes=arguments.yes)
     with opened() as storage:
         try:
-            erasure = open_people(storage).erase(user)
+            erasure = open_everything(storage).erase(user)
         except ErasureUnfinishedError as error:
             answer(asdict(error.erasure))
             raise
@@ -90,7 +90,7 @@ def _erase(arguments: argparse.Namespace) -> int:
 def _set_remembering(arguments: argparse.Namespace) -> int:
     user = bind(arguments)
     with opened() as storage:
-        generation = open_people(storage).set_remembering(user, arguments.on)
+        generation = open_everything(storage).set_remembering(user, arguments.on)
     answer({"remembered": arguments.on, "generation": generation})
     return 0
 
@@ -101,7 +101,7 @@ def _move(arguments: argparse.Namespace) -> int:
     if source == target:
         raise CommandError("--from and --to are the same identity; nothing was changed")
     with opened() as storage:
-        moved = open_people(storage).move(source, target, email_of(arguments.target))
+        moved = open_everything(storage).move(source, target, email_of(arguments.target))
     if not moved.moved:
         say("nothing is held about the source; nothing was changed")
     answer(asdict(moved))

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from datetime import datetime, timedelta, timezone
 
 from config import Settings
-from people import People, open_people, open_people_store
+from people import People, open_everything, open_people_store
 from people.command.errors import CommandError
 from people.command.storages import BACK_ENDS, opened
 from people.command.terminal import answer, progress, say
@@ -67,7 +67,7 @@ def _copy(arguments: argparse.Namespace) -> int:
 def _retention(arguments: argparse.Namespace) -> int:
     days = Settings.from_environment().store.retention_days
     with opened() as storage:
-        people = open_people(storage)
+        people = open_everything(storage)
         erased = 0 if days is None else _erase_idle(people, days, dry_run=arguments.dry_run)
         expired = 0 if arguments.dry_run else people.store.delete_expired()
     if days is None:

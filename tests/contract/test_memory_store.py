@@ -430,3 +430,27 @@ def test_storing_and_withdrawing_is_as_if_it_had_never_been(store, user, seconds
     assert [(m.value, m.created_at, m.superseded_at) for m in first] == [
         (m.value, m.created_at, m.superseded_at) for m in second
     ]
+
+
+def test_writes_and_what_was_derived_from_them_are_found_together(store, user, other_user):
+    told, other = new("I live in Rome", "user_input_1"), new("I have a cat", "user_input_2")
+    fact = new("Rome", "city", source_id=told.id)
+    put(store, user, told, fact, other)
+    put(store, user, new("Oslo", "city"))  # what was superseded is found as well
+    put(store, other_user, new("not yours", "city", source_id=told.id))
+    assert values(store.related(user, [told.id])) == ["I live in Rome", "Rome"]
+    assert values(store.related(user, [fact.id, other.id])) == ["I have a cat", "Rome"]
+    assert store.related(user, [str(uuid.uuid4())]) == []
+    assert store.related(user, []) == []
+
+
+def test_what_was_derived_is_found_also_where_its_source_is_gone(store, user):
+    gone = str(uuid.uuid4())
+    put(store, user, new("Rome", "city", source_id=gone))
+    assert values(store.related(user, [gone])) == ["Rome"]
+
+
+def test_facts_are_listed_without_turns_newest_first_and_bounded(store, user):
+    put(store, user, new("first", "one"), new("said", "user_input_17"), new("second", "two"))
+    assert values(store.list_facts(user, 10)) == ["second", "first"]
+    assert values(store.list_facts(user, 1)) == ["second"]

@@ -30,8 +30,11 @@ PRODUCTION = {"ALLOW_SCRIPTED_MODEL": "true", "ENV_FILE": "/dev/null"}
 class Deployment:
     """A LiveKit server, a worker that gets all its rooms, and the store it writes to."""
 
-    def __init__(self, livekit: LiveKitInfo, worker: Worker, storage: Storage) -> None:
+    def __init__(
+        self, livekit: LiveKitInfo, worker: Worker, storage: Storage, settings: dict[str, str]
+    ) -> None:
         self.livekit = livekit
+        self.settings = settings
         self.worker = worker
         self._storage = storage
 
@@ -73,7 +76,7 @@ def deployment(
         livekit = running.enter_context(started(LiveKitServer))
         worker = Worker(livekit.info, {**PRODUCTION, **settings}, **{"dev": False, **options})
         running.enter_context(worker)
-        yield Deployment(livekit.info, worker, storage)
+        yield Deployment(livekit.info, worker, storage, settings)
 
 
 @contextmanager

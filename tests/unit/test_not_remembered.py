@@ -116,8 +116,7 @@ async def test_a_conversation_with_somebody_who_is_not_remembered_has_no_memory(
     assert await talk.prepare() is False
     assert talk._material.person.details.first_name is None
     assert tools_of(talk) == tools_of(conversation(None, None))
-    assert talk._recorder is None
-    assert talk._recall is None
+    assert talk._remembered is None
     await talk.aclose()
     assert get_session_remembered() is False
 

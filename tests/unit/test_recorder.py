@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
 from memory import Memory, MemoryManager, NewMemory
 from memory.recorder import Recorder, UserTurn
 from session_context import get_session_user_uuid, set_session_user
-from storage import StorageRejectedError, StorageUnavailableError, StoreThreads
+from storage import PersonErasedError, StorageRejectedError, StorageUnavailableError, StoreThreads
 
 SAID_AT = 1_700_000_000.123
 
@@ -24,11 +25,18 @@ class ScriptedStore:
         self.kept: list[Memory] = []
         self.gate = threading.Event()
         self.gate.set()
+        self.asked = threading.Event()
+        self.withdrawn: list[str] = []
+
+    def withdraw(self, user: str, write_id: str) -> bool:
+        self.withdrawn.append(write_id)
+        return True
 
     def drain(self, user: str, deadline_s: float) -> bool:
         return True
 
     def store(self, user: str, memories: Sequence[NewMemory]) -> list[Memory]:
+        self.asked.set()
         self.gate.wait(10)
         if self.failures and (failure := self.failures.pop(0)) is not None:
             raise failure
@@ -44,9 +52,9 @@ def threads():
     made.close()
 
 
-def recorder_over(store: ScriptedStore, threads: StoreThreads) -> Recorder:
+def recorder_over(store: ScriptedStore, threads: StoreThreads, **options: Any) -> Recorder:
     set_session_user("alice@example.com")
-    made = Recorder(MemoryManager(lambda: store), threads, "session-1")  # type: ignore[arg-type,return-value]
+    made = Recorder(MemoryManager(lambda: store), threads, "session-1", **options)  # type: ignore[arg-type,return-value]
     made.start()
     return made
 
@@ -182,3 +190,60 @@ async def test_the_first_turn_that_is_kept_is_noted_once_however_often_it_takes(
 async def test_closing_what_was_never_started_is_a_no_op(threads):
     recorder = Recorder(MemoryManager(ScriptedStore), threads, "session-1")  # type: ignore[arg-type]
     await asyncio.wait_for(recorder.aclose(5), 1)
+
+
+async def test_a_turn_that_is_taken_back_while_the_store_is_away_is_never_stored(threads):
+    store = ScriptedStore(StorageUnavailableError("away"))
+    recorder = recorder_over(store, threads)
+    recorder.hear(UserTurn("my secret", "1", SAID_AT))
+    recorder.hear(UserTurn("fine words", "2", SAID_AT))
+    turn_id = recorder.take_back("1")
+    await recorder.aclose(5)
+    assert [memory.value for memory in store.kept] == ["fine words"]
+    assert recorder.is_taken_back(turn_id)
+    assert not recorder.is_taken_back(recorder.turn_id("2"))
+
+
+async def test_a_turn_that_is_taken_back_while_it_is_being_stored_is_withdrawn(threads):
+    store = ScriptedStore()
+    store.gate.clear()
+    recorder = recorder_over(store, threads)
+    recorder.hear(UserTurn("my secret", "1", SAID_AT))
+    await asyncio.to_thread(store.asked.wait, 5)
+    turn_id = recorder.take_back("1")
+    store.gate.set()
+    await recorder.aclose(5)
+    assert store.withdrawn == [turn_id]
+
+
+async def test_in_a_pause_nothing_is_heard(threads):
+    store = ScriptedStore()
+    recorder = recorder_over(store, threads)
+    recorder.pause()
+    recorder.hear(UserTurn("my secret", "1", SAID_AT))
+    recorder.resume()
+    recorder.hear(UserTurn("fine words", "2", SAID_AT))
+    await recorder.aclose(5)
+    assert [memory.value for memory in store.kept] == ["fine words"]
+    assert recorder.is_taken_back(recorder.turn_id("1"))
+
+
+async def test_a_turn_from_before_an_erasure_is_dropped_and_reported(threads):
+    erased: list[int | None] = []
+    store = ScriptedStore(PersonErasedError("erased"))
+    recorder = recorder_over(store, threads, on_erased=erased.append)
+    recorder.hear(UserTurn("my secret", "1", SAID_AT))
+    await recorder.aclose(5)
+    assert store.kept == []
+    assert erased == [None]
+
+
+async def test_what_waits_is_dropped_when_the_session_begins_anew(threads):
+    store = ScriptedStore()
+    recorder = recorder_over(store, threads)
+    for number in range(3):
+        recorder.hear(UserTurn(f"my secret {number}", str(number), SAID_AT))
+    recorder.begin_anew(None)
+    recorder.hear(UserTurn("fine words", "9", SAID_AT))
+    await recorder.aclose(5)
+    assert [memory.value for memory in store.kept] == ["fine words"]

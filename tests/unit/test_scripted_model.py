@@ -19,6 +19,13 @@ TOOLS = {
     "forget_memory",
     "update_user_profile",
     "forget_user_profile",
+    "correct_memory",
+    "forget_last",
+    "forget_choices",
+    "forget_everything",
+    "stop_remembering",
+    "remember_again",
+    "undo_last_change",
 }
 
 
@@ -45,7 +52,25 @@ def call(text: str) -> tuple[str, dict[str, object]]:
         ("What\u2019s my favorite color?", "retrieve_memory", {"key": "favorite_color"}),
         ("What do you know about me?", "list_memories", {}),
         ("Please forget my favorite color", "forget_memory", {"key": "favorite_color"}),
-        ("forget my name", "forget_user_profile", {}),
+        ("forget my name", "forget_memory", {"key": "name"}),
+        (
+            "That's wrong, my sister is called Ana",
+            "correct_memory",
+            {"key": "sister", "value": "Ana"},
+        ),
+        (
+            "No, my address is 7 Main Street.",
+            "correct_memory",
+            {"key": "address", "value": "7 Main Street"},
+        ),
+        ("Forget that.", "forget_last", {"what": "said"}),
+        ("forget what I just said", "forget_last", {"what": "said"}),
+        ("Please forget everything", "forget_everything", {}),
+        ("Don\u2019t remember this: my PIN is 1234", "stop_remembering", {}),
+        ("This is off the record", "stop_remembering", {}),
+        ("You can remember again.", "remember_again", {}),
+        ("Undo", "undo_last_change", {}),
+        ("What else do you know?", "list_memories", {"page": 1}),
     ],
 )
 def test_a_plain_sentence_calls_the_tool_it_asks_for(text, tool, arguments):
@@ -72,10 +97,15 @@ def test_without_tools_it_calls_none():
 def test_a_tools_answer_is_put_into_words():
     context = said("what do you know about me?")
     answer = FunctionCallOutput(
-        name="list_memories", call_id="1", output="FACT favorite_color: blue", is_error=False
+        name="list_memories",
+        call_id="1",
+        output="Facts: favorite color: blue\n3 more: page 2",
+        is_error=False,
     )
     context.items.append(answer)
-    assert scripted_reply(context, TOOLS) == "This is what I know: favorite color: blue."
+    assert scripted_reply(context, TOOLS) == (
+        "This is what I know. Facts: favorite color: blue. There are 3 more; ask: what else."
+    )
 
 
 def test_a_failed_tool_is_admitted():

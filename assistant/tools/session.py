@@ -1,0 +1,150 @@
+"""What the tools of one session share: the stores, and how a change is made and noted."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, field, replace
+from typing import Any, ParamSpec, TypeVar
+
+from livekit.agents.llm import ToolError
+from livekit.agents.voice import SpeechHandle
+
+from assistant.changes import Change, Changes, stored, withdraw_all
+from assistant.live_context import LiveContext
+from assistant.tools.telling import told as in_words
+from assistant.turns import Turns
+from memory import Memory, MemoryInputError, MemoryManager, NewMemory
+from memory.recorder import Recorder, log_stored
+from profiles import ProfileInputError, ProfileManager
+from session_context import get_session_generation
+from storage import PersonErasedError, StorageError, StoreThreads
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_FLUSH_S = 0.3
+
+NOT_NOW = (
+    "nothing is remembered for now, so this was not stored; to change that, "
+    "say: you can remember again"
+)
+
+ERASED = (
+    "everything about the person was erased meanwhile, and this was not stored; go on as with "
+    "somebody new"
+)
+
+
+@dataclass
+class ToolSession:
+    """The tools' view of one session.
+
+    Attributes:
+        memory: the session's memory.
+        profiles: the session's profile.
+        threads: where their blocking calls run.
+        recorder: keeps the person's turns.
+        session_id: makes the ids of this session's writes its own.
+        deadline_s: seconds that a tool waits for the store.
+        on_change: called when memory has changed.
+        on_forget: called before something is forgotten: what was said before must not come
+            back as a fact.
+        begin_anew: called when the session has erased the person: clears what it still holds
+            and binds it anew. Its argument is the reply that did it.
+        erased_elsewhere: called when it turns out that somebody else has.
+        on_profile_change: called when the profile has become less, or other.
+        turns: the person's latest.
+        changes: what can be taken back.
+        context: what the model sees.
+        offered: the memories from which the person is to choose, in the order told.
+        under_way: work that goes on though its reply was interrupted.
+        writing: held while something is stored, so that who waits for it sees the whole.
+    """
+
+    memory: MemoryManager
+    profiles: ProfileManager
+    threads: StoreThreads
+    recorder: Recorder
+    session_id: str
+    deadline_s: float
+    on_change: Callable[[], None]
+    on_forget: Callable[[], object]
+    begin_anew: Callable[[SpeechHandle], Awaitable[None]]
+    erased_elsewhere: Callable[[], Awaitable[None]]
+    on_profile_change: Callable[[], Awaitable[None]]
+    turns: Turns = field(default_factory=Turns)
+    changes: Changes = field(default_factory=Changes)
+    context: LiveContext = field(default_factory=LiveContext)
+    offered: list[Memory] = field(default_factory=list)
+    under_way: set[asyncio.Task[Any]] = field(default_factory=set)
+    writing: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def call(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a blocking call within the deadline.
+
+        Raises:
+            ToolError: it failed, in words for the model.
+        """
+        try:
+            return await asyncio.wait_for(self.threads.run(call, *args, **kwargs), self.deadline_s)
+        except (MemoryInputError, ProfileInputError) as error:
+            raise ToolError(str(error)) from error
+        except PersonErasedError as error:
+            await self.erased_elsewhere()
+            raise ToolError(ERASED) from error
+        except (asyncio.TimeoutError, StorageError) as error:
+            raise ToolError(
+                "the memory cannot be reached just now, and this may or may not have happened; "
+                "say so and go on"
+            ) from error
+
+    async def settle(self) -> None:
+        """Wait a moment until what was said before is stored, so that a tool sees it."""
+        await self.recorder.flush(_FLUSH_S)
+
+    async def whole(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do all of this work, also where the person interrupts the reply that asked for it.
+
+        A change that is made and not noted could not be taken back.
+        """
+        task = asyncio.create_task(work, name="person_tool")
+        self.under_way.add(task)
+        task.add_done_callback(self.under_way.discard)
+        return await asyncio.shield(task)
+
+    async def store(self, new: NewMemory) -> Memory:
+        """Store a memory, and note how to take it back.
+
+        Raises:
+            ToolError: it is not stored, or nothing may be.
+        """
+        async with self.writing:
+            self.check_may_write()
+            told = replace(new, generation=get_session_generation())
+            made = (await self.call(self.memory.store_all, [told]))[0]
+            log_stored(made)
+            self.note(stored(self.memory, made, f"no longer remembered: {in_words(made)}"))
+        self.on_change()
+        return made
+
+    def check_may_write(self) -> None:
+        """Refuse a write while nothing may be remembered, and one of a turn that is erased.
+
+        Raises:
+            ToolError: nothing may.
+        """
+        if self.recorder.is_paused:
+            raise ToolError(NOT_NOW)
+        if self.turns.are_erased:
+            raise ToolError(ERASED)
+
+    def note(self, change: Change) -> None:
+        """Note a change that the person's latest turn caused."""
+        self.changes.note(self.turns.current.item_id, change)
+
+    async def leave_out_own_turn(self) -> None:
+        """Keep nothing of the turn that asks for this tool: it is a request, not a memory."""
+        turn_id = self.recorder.take_back(self.turns.current.item_id)
+        await self.call(withdraw_all, self.memory, [turn_id])
+        self.changes.drop_write(turn_id)
