@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timezone
 
 from memory.model import Category, Memory, MemoryInputError, NewMemory, check_key
-from memory.search import RELEVANT_COVERAGE, search
+from memory.search import search
 from memory.store import MemoryStore
 from session_context import get_current_user, get_session_generation
 from storage import PersonErasedError
@@ -77,7 +77,7 @@ class MemoryManager:
             query: any text; operators in it are words like others.
             limit: how many at most; values outside 1 to 200 are brought into that range.
         """
-        return self._search(query, limit, 0.0)
+        return self._search(query, limit, only_relevant=False)
 
     def recall(self, text: str, limit: int = 10) -> list[Memory]:
         """Return what `search` does, but only what is relevant to the text, which may be nothing.
@@ -86,7 +86,7 @@ class MemoryManager:
             text: what the person said.
             limit: as for `search`.
         """
-        return self._search(text, limit, RELEVANT_COVERAGE)
+        return self._search(text, limit, only_relevant=True)
 
     def list_memories(self, category: str | None = None, limit: int = 50) -> list[Memory]:
         """Return current memories, newest first, of one category or of all."""
@@ -105,14 +105,14 @@ class MemoryManager:
         wanted = None if category is None else Category.of(category)
         return self._store().forget(get_current_user(), wanted, check_key(key))
 
-    def _search(self, text: str, limit: int, least_coverage: float) -> list[Memory]:
+    def _search(self, text: str, limit: int, *, only_relevant: bool) -> list[Memory]:
         return search(
             self._store(),
             get_current_user(),
             text,
             _bounded(limit),
             now=datetime.now(timezone.utc),
-            least_coverage=least_coverage,
+            only_relevant=only_relevant,
         )
 
     def _store(self) -> MemoryStore:
