@@ -74,12 +74,26 @@ def _websocket_url(value: str) -> str:
     return value
 
 
+def _jwt_secret(value: str) -> str:
+    if value.startswith(("eyJ", "sb_")):
+        raise ValueError("must be the secret that signs tokens, not an API key")
+    if len(value.encode()) < _SHORTEST_JWT_SECRET:
+        raise ValueError(
+            f"must be the project's JWT secret, of {_SHORTEST_JWT_SECRET} bytes or more"
+        )
+    return value
+
+
+_SHORTEST_JWT_SECRET = 32
+"""RFC 7518, section 3.2: an HS256 key has at least the size of its hash. PostgREST holds to it."""
+
 _LANGUAGE_TAG = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
 
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 LiveKitUrl = Annotated[str, AfterValidator(_websocket_url)]
 Language = Annotated[str, AfterValidator(language_tag)]
 TimeZone = Annotated[str, AfterValidator(time_zone_name)]
+JwtSecret = Annotated[str, AfterValidator(_jwt_secret)]
 
 
 class _Group(BaseModel):
@@ -130,6 +144,9 @@ class StoreSettings(_Group):
         validation_alias=AliasChoices("SUPABASE_ANON_KEY", "SUPABASE_PUBLISHABLE_KEY"),
         repr=False,
     )
+    supabase_jwt_secret: JwtSecret | None = Field(None, alias="SUPABASE_JWT_SECRET", repr=False)
+    supabase_signing_key: str | None = Field(None, alias="SUPABASE_JWT_SIGNING_KEY", repr=False)
+    supabase_signing_key_id: str | None = Field(None, alias="SUPABASE_JWT_SIGNING_KEY_ID")
     request_timeout_s: float = Field(5.0, alias="STORE_TIMEOUT_S", gt=0)
     memory_enabled: bool = Field(True, alias="MEMORY_ENABLED")
     recall_deadline_ms: int = Field(150, alias="RECALL_DEADLINE_MS", ge=1)
@@ -142,12 +159,22 @@ class StoreSettings(_Group):
         """The key to use: the service-role key, or the anon key where there is no other."""
         return self.supabase_service_key or self.supabase_anon_key
 
+    @property
+    def mints_tokens(self) -> bool:
+        """Whether requests act as the session's user instead of the service role."""
+        return self.supabase_jwt_secret is not None or self.supabase_signing_key is not None
+
     @model_validator(mode="after")
     def _supabase_has_a_key(self) -> Self:
         if self.supabase_url is not None and self.supabase_key is None:
             raise ValueError(
                 "SUPABASE_SERVICE_ROLE_KEY: set it to the project's service-role key, "
                 "or unset SUPABASE_URL to keep memories in DATA_DIR"
+            )
+        if self.supabase_url and self.mints_tokens and self.supabase_service_key is None:
+            raise ValueError(
+                "SUPABASE_SERVICE_ROLE_KEY: set it as well, as it makes people's profiles, "
+                "or unset SUPABASE_JWT_SECRET and SUPABASE_JWT_SIGNING_KEY"
             )
         return self
 

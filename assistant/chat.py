@@ -22,6 +22,7 @@ from config import ConfigError, Settings
 from memory import memory_manager
 from profiles import profile_manager
 from session_context import IdentityError, set_session_user
+from storage import decide_backend
 
 
 def main() -> int:
@@ -31,6 +32,8 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         settings = Settings.from_environment()
+        if settings.store.memory_enabled:
+            decide_backend(settings.store)
         asyncio.run(chat(settings, identity=arguments.identity))
     except (ConfigError, IdentityError, APIError) as error:
         sys.stderr.write(f"{error}\n")

@@ -11,13 +11,14 @@ import sys
 from collections.abc import Callable, Sequence
 
 from devstack.commands.install import add_install
+from devstack.commands.run import add_run
 from devstack.commands.up import add_up
 from devstack.errors import DevstackError
 
 Register = Callable[..., argparse.ArgumentParser]
 """Makes a command's parser: argparse's ``add_parser``. It sets ``run`` on its namespace."""
 
-COMMANDS: tuple[Callable[[Register], None], ...] = (add_install, add_up)
+COMMANDS: tuple[Callable[[Register], None], ...] = (add_install, add_run, add_up)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from config import Settings, StoreSettings
 from storage.errors import StorageError, StorageRejectedError
 from storage.person_file import PersonFiles
+from storage.signing_key import signing_key
 from storage.supabase_clients import SupabaseClients, execute
+from storage.user_tokens import UserTokens
 
 logger = logging.getLogger("storage")
-
-_NOBODY = "00000000-0000-0000-0000-000000000000"
 
 
 @dataclass(frozen=True)
@@ -36,13 +36,23 @@ def open_storage(settings: StoreSettings) -> Storage:
     """Open the back end that the settings name.
 
     Supabase where SUPABASE_URL is set, else SQLite. Where only the anon key is given and
-    the database does not take it, SQLite takes over with a warning.
+    the database does not take it, SQLite takes over with a warning. Where a signing key is
+    given, users' requests carry tokens of their own.
 
+    Raises:
+        ConfigError: the signing key cannot be used.
     """
     url, key = settings.supabase_url, settings.supabase_key
     if url is None or key is None:
         return Storage(supabase=None, people=PersonFiles(settings.data_dir))
-    supabase = SupabaseClients(url, key, timeout_s=settings.request_timeout_s)
+    signing = signing_key(settings)
+    supabase = SupabaseClients(
+        url,
+        key,
+        timeout_s=settings.request_timeout_s,
+        tokens=UserTokens(signing) if signing else None,
+        api_key=settings.supabase_anon_key,
+    )
     if settings.supabase_service_key is None and (problem := _why_not_writable(supabase)):
         logger.warning(
             "SUPABASE_ANON_KEY does not do; memories are kept in DATA_DIR on this host until "
@@ -59,7 +69,12 @@ def decide_backend(settings: StoreSettings) -> None:
 
     Where Supabase does not take the only key there is, their environment tells them to use
     SQLite: it is asked, and the warning given, once and not in each of them.
+
+    Raises:
+        ConfigError: the signing key cannot be used.
     """
+    if settings.supabase_url is not None:
+        signing_key(settings)
     if settings.supabase_url is None or settings.supabase_service_key is not None:
         return
     storage = open_storage(settings)
@@ -88,7 +103,7 @@ def default_storage() -> Storage:
 def _why_not_writable(supabase: SupabaseClients) -> str | None:
     # The function that writes memories refuses empty arguments, after the database has
     # checked whether the key may call it: a question without an effect.
-    call = supabase.client_for(_NOBODY).rpc("remember", {"p_user": None, "p_memories": []})
+    call = supabase.service_client().rpc("remember", {"p_user": None, "p_memories": []})
     try:
         execute(call, lambda _: None)
     except StorageRejectedError:

@@ -7,8 +7,8 @@ StorageError
 └── StorageRejectedError      the database will never take this row as it is
     └── PersonErasedError     it was told before the person was erased
 
-Texts carry codes and the mend, never a row's content: a driver's own message may quote
-what a person said, so it stays in ``__cause__``, which no log line at info level prints.
+Texts carry codes and the mend, never a row's content. A driver's own message may quote what
+a person said, and stays in ``__cause__``: log ``str(error)`` of these, never a traceback.
 """
 
 from __future__ import annotations

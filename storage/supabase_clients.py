@@ -3,10 +3,16 @@
 One client a user over one shared connection pool: a client that is re-authenticated per
 call leaks answers between threads, and a client without the shared pool costs a TLS
 handshake. HTTP/1.1, because HTTP/2 streams fail under load behind hosted proxies.
+
+Where tokens are minted, a user's client carries their token and is never changed: a renewed
+token comes in a new client, and whoever holds the old one goes on with a token that is good
+for longer than any request takes.
 """
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
@@ -23,6 +29,9 @@ from storage.errors import (
     StorageRejectedError,
     StorageUnavailableError,
 )
+from storage.user_tokens import UserTokens
+
+MOST_CLIENTS = 64
 
 _NOT_MIGRATED = frozenset({"PGRST202", "PGRST205", "42P01", "42883", "404"})
 _ROW_BROKEN = ("22", "23", "PGRST102")
@@ -40,37 +49,102 @@ class Query(Protocol):
 
 
 class SupabaseClients:
-    """Makes the client with which a user's rows are read and written.
+    """Makes the clients with which users' rows are read and written.
 
     Args:
         url: the project's URL; ``/rest/v1`` is appended by supabase-py.
         key: the service-role (or ``sb_secret_``) key, or another that the database accepts.
         timeout_s: seconds for a whole request, answer included.
+        tokens: mints what users' clients identify themselves with; None where the key does
+            all, and nothing but the stores' own filters keeps people apart.
+        api_key: lets users' clients through the project's gateway; which role a request has
+            is decided by its token. By default ``key``.
     """
 
-    def __init__(self, url: str, key: str, *, timeout_s: float) -> None:
+    def __init__(
+        self,
+        url: str,
+        key: str,
+        *,
+        timeout_s: float,
+        tokens: UserTokens | None = None,
+        api_key: str | None = None,
+    ) -> None:
         self._http = httpx.Client(
             transport=DeadlineTransport(total_s=timeout_s),
             follow_redirects=False,
-            event_hooks={"response": [_raise_if_refused]},
+            event_hooks={"response": [self._raise_if_refused]},
         )
-        options = ClientOptions(
-            httpx_client=self._http, auto_refresh_token=False, persist_session=False
-        )
-        self._shared = create_client(url, key, options=options)
+        self._url = url
+        self._tokens = tokens
+        self._api_key = api_key or key
+        self._lock = threading.Lock()
+        self._by_token: OrderedDict[str, Client] = OrderedDict()
+        self._service_authorization = f"Bearer {key}"
+        self._service = self._client(key, self._service_authorization)
 
     def client_for(self, user_uuid: str) -> Client:
-        """Return the client that acts for ``user_uuid``.
+        """Return the client that acts for ``user_uuid``; ask for it anew for each query.
 
-        With a service-role key it is one client for all: the key carries no user, and
+        Where no tokens are minted it is one client for all: the key carries no user, and
         every query of the stores names its user.
+
+        Raises:
+            StorageRejectedError: ``user_uuid`` is not a uuid (where tokens are minted).
         """
-        del user_uuid
-        return self._shared
+        if self._tokens is None:
+            return self._service
+        token = self._tokens.token_for(user_uuid)
+        with self._lock:
+            client = self._by_token.get(token)
+            if client is None:
+                client = self._by_token[token] = self._client(self._api_key, f"Bearer {token}")
+            self._by_token.move_to_end(token)
+            while len(self._by_token) > MOST_CLIENTS:
+                self._by_token.popitem(last=False)
+            return client
+
+    def service_client(self) -> Client:
+        """Return the client of the service role, which may do what no user may: make profiles.
+
+        Row level security does not hold for it: every query must name its user.
+        """
+        return self._service
 
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
+
+    def _client(self, api_key: str, authorization: str) -> Client:
+        options = ClientOptions(
+            headers={"Authorization": authorization},
+            httpx_client=self._http,
+            auto_refresh_token=False,
+            persist_session=False,
+        )
+        client = create_client(self._url, api_key, options=options)
+        _ = client.postgrest  # made now, by one thread: supabase-py makes it without a lock
+        return client
+
+    def _raise_if_refused(self, response: httpx.Response) -> None:
+        # The gateway's refusals of a key carry no code of the database's.
+        if response.status_code not in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
+            return
+        if response.request.headers.get("Authorization") == self._service_authorization:
+            raise StorageRefusedError(
+                f"the database refused the key ({response.status_code}); "
+                "set SUPABASE_SERVICE_ROLE_KEY to a key that may write"
+            )
+        if response.status_code == httpx.codes.FORBIDDEN:
+            raise StorageRefusedError(
+                "the database does not let this user do that (403): the row is somebody "
+                "else's, or the migrations lack; run make migrate DATABASE_URL=..."
+            )
+        variable = self._tokens.key.variable if self._tokens else "SUPABASE_SERVICE_ROLE_KEY"
+        raise StorageRefusedError(
+            f"the database refused a user's token (401); set {variable} to the key of this "
+            "project that verifies it, and check this host's clock"
+        )
 
 
 def execute(query: Query, read: Callable[[Any], T]) -> T:
@@ -114,15 +188,6 @@ def read_time(text: str) -> datetime:
     head, zone = text[:19], text[-6:]
     fraction = text[19:-6].lstrip(".").ljust(6, "0")
     return datetime.fromisoformat(f"{head}.{fraction}{zone}")
-
-
-def _raise_if_refused(response: httpx.Response) -> None:
-    # The gateway's refusals of a key carry no code of the database's.
-    if response.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
-        raise StorageRefusedError(
-            f"the database refused the key ({response.status_code}); "
-            "set SUPABASE_SERVICE_ROLE_KEY to a key that may write"
-        )
 
 
 def _in_our_words(error: APIError) -> StorageError:

@@ -41,7 +41,9 @@ class Postgrest(Server):
 
     Args:
         database: a database with Supabase's roles (`Postgres.create_supabase_database`).
-        jwt_secret: what tokens are signed with, HS256, at least 32 characters.
+        jwt_secret: what verifies tokens: a secret of at least 32 characters (HS256), or a
+            JWK set.
+        audience: the only ``aud`` that a token may name; any, as hosted, by default.
         machine: see `Server`.
         log_dir: see `Server`.
     """
@@ -53,12 +55,14 @@ class Postgrest(Server):
         database: Database,
         jwt_secret: str,
         *,
+        audience: str | None = None,
         machine: Machine | None = None,
         log_dir: Path | None = None,
     ) -> None:
         super().__init__(machine=machine, log_dir=log_dir)
         self._database = database
         self._jwt_secret = jwt_secret
+        self._audience = audience
 
     @property
     def info(self) -> PostgrestInfo:
@@ -100,6 +104,8 @@ class Postgrest(Server):
             "PGRST_ADMIN_SERVER_PORT": str(self._port("admin")),
             "PGRST_LOG_LEVEL": "warn",
         }
+        if self._audience is not None:
+            settings["PGRST_JWT_AUD"] = self._audience
         command = [str(postgrest(self.machine))]
         return Launch(command, self.log_file, {**self._child_environ(), **settings}, workspace.path)
 

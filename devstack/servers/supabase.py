@@ -38,6 +38,7 @@ class SupabaseProject:
     Args:
         database: a database with Supabase's roles (`Postgres.create_supabase_database`).
         keys: the project's keys; new ones by default.
+        audience: see `Postgrest`.
         machine: where programs are found; this machine by default.
         log_dir: where logs go; see `devstack.servers.server.Server`.
 
@@ -52,11 +53,18 @@ class SupabaseProject:
         database: Database,
         keys: SupabaseKeys | None = None,
         *,
+        audience: str | None = None,
         machine: Machine | None = None,
         log_dir: Path | None = None,
     ) -> None:
         keys = keys or SupabaseKeys.generate()
-        self.postgrest = Postgrest(database, keys.jwt_secret, machine=machine, log_dir=log_dir)
+        self.postgrest = Postgrest(
+            database,
+            keys.verification_keys(),
+            audience=audience,
+            machine=machine,
+            log_dir=log_dir,
+        )
         upstream = self.postgrest.info.url
         self.gateway = RestGateway(upstream, keys, machine=machine, log_dir=log_dir)
         self.info = SupabaseInfo(self.gateway.url, keys, database)

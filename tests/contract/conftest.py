@@ -13,14 +13,20 @@ from devstack.servers.supabase import SupabaseProject
 from storage import Storage, open_storage
 
 
-@pytest.fixture(params=["sqlite", "supabase"])
+@pytest.fixture(params=["sqlite", "supabase", "supabase-hs256", "supabase-es256"])
 def storage(request: pytest.FixtureRequest, data_dir: Path) -> Iterator[Storage]:
     """An open back end that knows nothing of `user` and `other_user`."""
     variables = {"DATA_DIR": str(data_dir)}
-    if request.param == "supabase":
+    if request.param != "sqlite":
         project: SupabaseProject = request.getfixturevalue("supabase")
+        keys = project.info.keys
         variables["SUPABASE_URL"] = project.info.url
-        variables["SUPABASE_SERVICE_ROLE_KEY"] = project.info.keys.service_role_key
+        variables["SUPABASE_SERVICE_ROLE_KEY"] = keys.service_role_key
+        if request.param == "supabase-hs256":
+            variables["SUPABASE_JWT_SECRET"] = keys.jwt_secret
+        elif request.param == "supabase-es256":
+            variables["SUPABASE_ANON_KEY"] = keys.publishable_key
+            variables["SUPABASE_JWT_SIGNING_KEY"] = keys.signing_key
     opened = open_storage(Settings.from_environment(variables).store)
     yield opened
     opened.close()
@@ -32,7 +38,7 @@ def raise_fence(storage: Storage) -> Callable[[str, int], None]:
 
     def raise_to(person: str, generation: int) -> None:
         if storage.supabase is not None:
-            table = storage.supabase.client_for(person).table("person_fences")
+            table = storage.supabase.service_client().table("person_fences")
             table.upsert({"user_id": person, "generation": generation}).execute()
         elif storage.people is not None:
             with storage.people.writing(person) as file:

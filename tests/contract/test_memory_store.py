@@ -85,10 +85,10 @@ def test_an_older_value_that_arrives_late_enters_the_history_closed(store, user)
 
 
 def test_of_two_values_of_one_moment_the_greater_id_is_current_in_either_order(store, user):
-    low, high = str(uuid.UUID(int=1)), str(uuid.UUID(int=2**127))
+    low, lower, high, higher = sorted(str(uuid.uuid4()) for _ in range(4))
     put(store, user, new("low", created_at=NOON, id=low), new("high", created_at=NOON, id=high))
-    put(store, user, new("HIGH", "k", created_at=NOON, id=str(uuid.UUID(int=2**126))))
-    put(store, user, new("LOW", "k", created_at=NOON, id=str(uuid.UUID(int=3))))
+    put(store, user, new("HIGH", "k", created_at=NOON, id=higher))
+    put(store, user, new("LOW", "k", created_at=NOON, id=lower))
     assert store.retrieve(user, FACT, "color").value == "high"
     assert store.retrieve(user, FACT, "k").value == "HIGH"
 

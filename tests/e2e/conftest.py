@@ -98,10 +98,12 @@ def sqlite_deployment(
 
 @pytest.fixture(scope="session")
 def supabase_deployment(webrtc: None, supabase: SupabaseProject) -> Iterator[Deployment]:
-    """A worker whose store is Supabase."""
+    """A worker whose store is Supabase, and which acts there as each person."""
     settings = {
         "SUPABASE_URL": supabase.info.url,
-        "SUPABASE_SERVICE_ROLE_KEY": supabase.info.keys.service_role_key,
+        "SUPABASE_SERVICE_ROLE_KEY": supabase.info.keys.secret_key,
+        "SUPABASE_PUBLISHABLE_KEY": supabase.info.keys.publishable_key,
+        "SUPABASE_JWT_SIGNING_KEY": supabase.info.keys.signing_key,
     }
     with shared_deployment(settings) as running:
         yield running

@@ -191,13 +191,18 @@ assert agent.server is not None
 
 
 def test_importing_the_agent_opens_nothing_starts_nothing_and_needs_no_key(tmp_path: Path):
+    # What native libraries write is seen by no hook: onnxruntime's telemetry did.
+    places = ("HOME", "TMPDIR", "XDG_CACHE_HOME", "DATA_DIR")
+    elsewhere = {name: str(tmp_path / name) for name in places}
+    (tmp_path / "HOME").mkdir()
+    (tmp_path / "TMPDIR").mkdir()
     ended = subprocess.run(
         [sys.executable, "-c", IMPORT_WATCHED],
         cwd=PROJECT_ROOT,
-        env=environment(DATA_DIR=str(tmp_path / "data")),
+        env=environment(PYTHONDONTWRITEBYTECODE="1", **elsewhere),
         capture_output=True,
         text=True,
         timeout=60,
     )
     assert ended.returncode == 0, ended.stderr
-    assert not (tmp_path / "data").exists()
+    assert sorted(tmp_path.rglob("*")) == [tmp_path / "HOME", tmp_path / "TMPDIR"]

@@ -9,13 +9,16 @@ from pathlib import Path
 
 import pytest
 from livekit import rtc
+from livekit.protocol.agent_pb.agent_session import SessionResponse
 
 from devstack.participant import CHAT_TOPIC
 from devstack.waiting import eventually
 from session_context import livekit_identity_to_uuid
 from tests.e2e.conftest import Deployment, deployment
+from tests.e2e.session_messages import REQUESTS, RemoteControl
 
 PROBE_AGENT = Path(__file__).with_name("probe_agent.py")
+HOSTED_AGENT = Path(__file__).with_name("hosted_agent.py")
 COLORS = ["blue", "red", "green", "yellow", "purple", "orange", "brown", "pink", "black", "white"]
 
 
@@ -129,18 +132,43 @@ async def test_a_bystander_cannot_drive_the_session_from_outside(
     room = new_room()
     async with sqlite_deployment.join(identity, room) as alice:
         agent = (await alice.hear()).speaker
+        await alice.ask("my favorite color is blue")
         async with sqlite_deployment.join("mallory", room) as mallory:
             with pytest.raises(rtc.RpcError):
                 await mallory.room.local_participant.perform_rpc(
                     destination_identity=agent, method="lk.agent.request", payload="{}"
                 )
-            hosted: list[str] = []
-            mallory.room.register_byte_stream_handler(
-                "lk.agent.session", lambda *_: hosted.append("x")
-            )
-            await mallory.room.local_participant.send_text("hi", topic="lk.agent.session")
-            assert "blue" not in await alice.ask("hello there my friend")
-            assert hosted == []
+            control = RemoteControl(mallory)
+            for name in REQUESTS:
+                await control.send(name)
+            # All that the agent does for Alice from now on comes after those requests.
+            for _ in range(3):
+                assert "blue" in await alice.ask("what is my favorite color?")
+            assert control.received == []
+    await eventually(lambda: "my favorite color is blue" in sqlite_deployment.values(identity))
+    assert not [v for v in sqlite_deployment.values(identity) if "red" in v]
+
+
+async def test_the_same_requests_are_answered_by_a_session_that_hosts_remote_control(
+    worker_settings, identity, new_room
+):
+    """Without this, the test above would hold for requests that nobody could read."""
+    room = new_room()
+    with deployment(worker_settings, entrypoint=HOSTED_AGENT) as running:
+        async with running.join(identity, room) as alice:
+            await alice.hear()
+            async with running.join("mallory", room) as mallory:
+                control = RemoteControl(mallory)
+                for name in REQUESTS:
+                    await control.send(name)
+                answers = await eventually(lambda: _if_all(control.answers()))
+                assert "remember" in (await alice.hear()).text
+        assert "You are" in answers["instructions"].get_agent_info.instructions
+        assert "red" in running.values(identity)
+
+
+def _if_all(answers: dict[str, SessionResponse]) -> dict[str, SessionResponse]:
+    return answers if answers.keys() == REQUESTS.keys() else {}
 
 
 async def test_the_person_who_was_expected_is_served_whoever_comes_first(

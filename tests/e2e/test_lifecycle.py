@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 from livekit import api
 
 from devstack.participant import Participant
+from devstack.ports import free_port
 from devstack.waiting import eventually
+from session_context import livekit_identity_to_uuid
 from tests.e2e.conftest import Deployment, deployment
 
 HANGING_AGENT = Path(__file__).with_name("hanging_agent.py")
@@ -44,12 +48,25 @@ async def dispatch(running: Deployment, room: str, metadata: str = "") -> None:
         await server.room.create_room(api.CreateRoomRequest(name=room, agents=[agent]))
 
 
-async def agents_in(running: Deployment, room: str) -> int:
-    """How many agents the server sees in a room."""
+async def people_in(running: Deployment, room: str) -> dict[str, api.ParticipantInfo]:
+    """Everybody whom the server sees in a room, agents included, by identity."""
     info = running.livekit
     async with api.LiveKitAPI(info.http_url, info.api_key, info.api_secret) as server:
         there = await server.room.list_participants(api.ListParticipantsRequest(room=room))
-        return sum(each.kind == api.ParticipantInfo.Kind.AGENT for each in there.participants)
+        return {each.identity: each for each in there.participants}
+
+
+async def rooms(running: Deployment) -> list[str]:
+    """The names of all rooms that the server has."""
+    info = running.livekit
+    async with api.LiveKitAPI(info.http_url, info.api_key, info.api_secret) as server:
+        return [room.name for room in (await server.room.list_rooms(api.ListRoomsRequest())).rooms]
+
+
+async def agents_in(running: Deployment, room: str) -> int:
+    """How many agents the server sees in a room."""
+    there = (await people_in(running, room)).values()
+    return sum(each.kind == api.ParticipantInfo.Kind.AGENT for each in there)
 
 
 async def test_a_job_is_gone_soon_after_its_person_has_left(sqlite_deployment, identity, new_room):
@@ -181,6 +198,38 @@ async def test_the_worker_listens_on_loopback_only(sqlite_deployment):
     assert listening == {"127.0.0.1"}
 
 
+async def test_the_metrics_of_all_jobs_are_served_where_the_operator_wants_them(
+    worker_settings, new_room
+):
+    port = free_port()
+    with deployment({**worker_settings, "PROMETHEUS_PORT": str(port)}) as running:
+        for identity in ("anna@example.com", "bob@example.com"):
+            async with running.join(identity, new_room()) as person:
+                agent = (await person.hear()).speaker
+                await person.ask("I love hiking")
+                await person.ask("uh")
+            process = await job_process(running, agent)
+            await asyncio.to_thread(process.wait, 30)
+        metrics = await asyncio.to_thread(httpx.get, f"http://127.0.0.1:{port}/metrics")
+    counted = dict(re.findall(r"^(\S+) ([0-9.]+)$", metrics.text, re.MULTILINE))
+    assert counted['voice_agent_turns_total{result="stored"}'] == "2.0"
+    assert counted['voice_agent_turns_total{result="filler"}'] == "2.0"
+    assert "anna" not in metrics.text
+
+
+async def test_no_metrics_are_served_unless_the_operator_wants_them(sqlite_deployment):
+    process = psutil.Process(sqlite_deployment.worker.pid)
+    ports = {
+        connection.laddr.port
+        for each in [process, *process.children(recursive=True)]
+        for connection in each.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    }
+    for port in ports:
+        answer = await asyncio.to_thread(httpx.get, f"http://127.0.0.1:{port}/metrics")
+        assert answer.status_code == httpx.codes.NOT_FOUND
+
+
 async def test_the_log_has_the_tags_that_operators_know_and_nothing_personal(
     sqlite_deployment, identity, new_room
 ):
@@ -212,3 +261,35 @@ async def test_in_development_the_log_says_what_was_said_and_who_said_it(
             await person.ask("I love playing the theremin")
         await eventually(lambda: "I love playing the theremin" in running.worker.log())
         assert identity in running.worker.log()
+
+
+async def test_the_line_of_a_sessions_start_says_what_an_operator_looks_for(
+    sqlite_deployment, identity, new_room
+):
+    room = new_room()
+    async with sqlite_deployment.join(identity, room) as person:
+        await person.hear()
+        sid = person.room.local_participant.sid
+        (start,) = await eventually(lambda: _session_inits(sqlite_deployment, room))
+    assert start["participant_sid"] == sid
+    assert start["user_uuid"] == livekit_identity_to_uuid(identity)
+    assert start["profile_ready"] is True
+    assert start["started"] is True
+    assert identity not in str(start)
+
+
+async def test_where_personal_data_may_be_logged_the_line_of_a_sessions_start_names_the_person(
+    worker_settings, identity, new_room
+):
+    room = new_room()
+    with deployment({**worker_settings, "LOG_PERSONAL_DATA": "true"}) as running:
+        async with running.join(identity, room) as person:
+            await person.hear()
+            (start,) = await eventually(lambda: _session_inits(running, room))
+    assert start["identity"] == identity
+    assert start["user_uuid"] == livekit_identity_to_uuid(identity)
+
+
+def _session_inits(running: Deployment, room: str) -> list[dict[str, object]]:
+    mine = [record for record in records(running) if record.get("room") == room]
+    return [record for record in mine if record["message"] == "[SESSION INIT]"]

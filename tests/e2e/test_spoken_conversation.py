@@ -142,3 +142,20 @@ async def test_with_only_an_openai_key_openai_hears_as_well(
             await person.hear()
             assert await _speak(person, MY_NAME_IS_ANNA) == "Nice to meet you, Anna."
     assert len(openai.transcriptions) == 1
+
+
+async def test_deepgram_is_told_the_language_of_the_metadata_else_of_the_profile_else_the_default(
+    spoken, deepgram, identity, new_room
+):
+    async def language_heard(**metadata: str) -> str:
+        known = len(deepgram.connections)
+        async with spoken.join(identity, new_room(), metadata=metadata) as person:
+            await person.hear()
+            await deepgram.until(lambda: len(deepgram.connections) > known)
+        return str(deepgram.connections[-1].query.language)
+
+    assert await language_heard() == "en"
+    user = livekit_identity_to_uuid(identity)
+    spoken.profiles.update_user_profile(user, {"language": "pt-BR"})
+    assert await language_heard() == "pt-BR"
+    assert await language_heard(language="de") == "de"

@@ -6,6 +6,7 @@ import pytest
 
 from devstack.waiting import eventually
 from session_context import livekit_identity_to_uuid
+from tests.e2e.conftest import deployment
 
 
 async def test_whoever_comes_back_is_known(any_deployment, identity, new_room):
@@ -88,3 +89,17 @@ async def test_odd_text_is_answered_and_costs_nobody_the_conversation(
         await person.hear()
         assert await person.ask(text)
         assert "Nice to meet you" in await person.ask("my name is anna")
+
+
+async def test_with_memory_turned_off_people_are_served_and_nothing_is_written(
+    worker_settings, data_dir, identity, new_room
+):
+    with deployment({**worker_settings, "MEMORY_ENABLED": "false"}) as running:
+        for _ in range(2):
+            async with running.join(identity, new_room()) as person:
+                assert "What may I call you?" in (await person.hear()).text
+                assert "keep that in mind" in await person.ask("my name is anna")
+                assert "keep that in mind" in await person.ask("I love hiking")
+                assert "hiking" not in await person.ask("What do I love?")
+        running.worker.stop()  # whatever it still had to do is done
+        assert not [path for path in data_dir.rglob("*") if path.is_file()]

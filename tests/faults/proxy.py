@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 from collections.abc import Coroutine
 from concurrent.futures import Future
@@ -31,6 +32,19 @@ class Mode(Enum):
     """A connection is reset in the middle of its first answer."""
     GARBAGE = auto()
     """Every request is answered with what is no HTTP."""
+    HTML = auto()
+    """Every request is answered with a page and success, as a captive portal does."""
+    OBJECT = auto()
+    """Every request is answered with a JSON object and success, never with rows."""
+    WRONG_KEY = auto()
+    """Every request is answered as Supabase's gateway does for an unknown key: without a code."""
+
+
+_ANSWERS = {
+    Mode.HTML: ("200 OK", "text/html", b"<!doctype html><title>Welcome to our wifi</title>"),
+    Mode.OBJECT: ("200 OK", "application/json", b'{"status": "ok"}'),
+    Mode.WRONG_KEY: ("401 Unauthorized", "application/json", b'{"message": "Invalid API key"}'),
+}
 
 
 class FaultyProxy:
@@ -113,6 +127,11 @@ class FaultyProxy:
             writer.write(b"\x00\xff this is no HTTP \r\n\r\n")
             await writer.drain()
             return
+        if self._mode in _ANSWERS:
+            await _read_request(reader)
+            writer.write(_http(*_ANSWERS[self._mode]))
+            await writer.drain()
+            return
         answers, requests = await asyncio.open_connection(*self._upstream)
         try:
             await asyncio.gather(_pump(reader, requests), self._answer(answers, writer))
@@ -141,3 +160,14 @@ async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> Non
         sink.write(data)
         await sink.drain()
     raise ConnectionResetError
+
+
+async def _read_request(reader: asyncio.StreamReader) -> None:
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = re.search(rb"(?i)^content-length: *(\d+)", head, re.MULTILINE)
+    await reader.readexactly(int(length[1]) if length else 0)
+
+
+def _http(status: str, content_type: str, body: bytes) -> bytes:
+    head = f"HTTP/1.1 {status}\r\ncontent-type: {content_type}\r\ncontent-length: {len(body)}\r\n"
+    return f"{head}connection: close\r\n\r\n".encode() + body
