@@ -10,8 +10,7 @@ from memory.ranking import Ranked, rank
 from memory.store import MemoryStore
 
 MOST_HITS = 64
-"""How many hits are ranked at least; more cost time, and none of them ranked high in
-benchmarks/recall.py."""
+"""How many hits are ranked at least; with more, benchmarks/recall.py finds no more."""
 
 RELEVANT_COVERAGE = 1 / 3
 """How much of what is said one of the best three, with its neighbours, must hold for anything
