@@ -16,7 +16,7 @@ DEVELOPMENT := $(VENV)/.development-installed
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --no-input
 SHOW_DOTS := | awk '/^(Collecting|Installing)/ { printf "."; fflush() } END { print "" }'
 SOURCES := agent.py config.py log_privacy.py session_context.py assistant benchmarks demo \
-	devstack memory migrations profiles storage tests worker
+	devstack memory migrations people profiles storage tests worker
 
 .PHONY: help
 help: ## list the targets

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from livekit import rtc
 from livekit.agents import CloseEvent, CloseReason, JobContext, JobExecutorType, JobProcess, cli
@@ -19,7 +21,8 @@ from assistant.conversation import Conversation, Wishes
 from assistant.providers import build_models, load_vad, missing_provider_key, speech_is_configured
 from config import Settings
 from log_privacy import allow_personal_data, hide_identity, hide_personal_data, personal
-from memory import memory_manager
+from memory import memory_manager, open_supabase_store
+from memory.outbox import delivering
 from profiles import profile_manager
 from session_context import (
     bind_job,
@@ -117,7 +120,12 @@ async def _converse(
         grace_s=settings.worker.reconnect_grace_s,
         on_gone=room_end.person_left,
     )
-    for end in (presence.aclose, conversation.aclose, room_end.leave):
+
+    async def end_conversation() -> None:
+        await conversation.aclose()
+        await asyncio.to_thread(memory_manager.close)
+
+    for end in (presence.aclose, end_conversation, room_end.leave):
         ctx.add_shutdown_callback(end)
 
     def on_close(event: CloseEvent) -> None:
@@ -164,7 +172,9 @@ def _bound_conversation(
         user_uuid = set_session_user(identity)
         ctx.log_context_fields = {**ctx.log_context_fields, "user_uuid": user_uuid}
         logger.info("[SESSION] using session user", extra=personal(identity=identity))
-    remembers = identity is not None and settings.store.memory_enabled
+    if not metadata.remember:
+        logger.info("[SESSION] the dispatch asked that nothing of this session is remembered")
+    remembers = identity is not None and settings.store.memory_enabled and metadata.remember
     return Conversation(
         settings,
         memory=memory_manager if remembers else None,
@@ -186,9 +196,20 @@ def _preflight(settings: Settings, devmode: bool) -> str | None:
     return None
 
 
+@contextmanager
+def _delivering(settings: Settings) -> Iterator[None]:
+    # What a dead process left on this host is delivered, also while there is no job.
+    if settings.store.memory_enabled and settings.store.supabase_url is not None:
+        with delivering(settings.store, open_supabase_store):
+            yield
+    else:
+        yield
+
+
 server = Worker(
     setup_fnc=prewarm,
     preflight=_preflight,
+    alongside=_delivering,
     preload=["assistant.conversation", "assistant.providers", "worker.server"],
 )
 server.rtc_session(entrypoint, on_request=server.admit)

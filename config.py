@@ -153,6 +153,8 @@ class StoreSettings(_Group):
     recall_limit: int = Field(8, alias="RECALL_LIMIT", ge=1, le=50)
     join_deadline_ms: int = Field(1000, alias="JOIN_DEADLINE_MS", ge=1)
     drain_deadline_s: float = Field(3.0, alias="DRAIN_DEADLINE_S", gt=0)
+    outbox_max_mb: int = Field(256, alias="OUTBOX_MAX_MB", ge=1)
+    retention_days: int | None = Field(None, alias="RETENTION_DAYS", ge=1, le=36_500)
 
     @property
     def supabase_key(self) -> str | None:
@@ -179,12 +181,24 @@ class StoreSettings(_Group):
         return self
 
 
+class ExtractionSettings(_Group):
+    """What of a conversation is remembered, and how facts are read from it."""
+
+    least_transcript_confidence: float = Field(0.6, alias="TRANSCRIPT_CONFIDENCE", ge=0, le=1)
+    extraction: Literal["auto", "rules", "off"] = Field("auto", alias="FACT_EXTRACTION")
+    least_fact_confidence: float = Field(0.6, alias="FACT_CONFIDENCE", ge=0, le=1)
+    deadline_s: float = Field(20.0, alias="FACT_DEADLINE_S", gt=0)
+    wait_s: float = Field(4.0, alias="FACT_WAIT_S", ge=0)
+    patterns: Path | None = Field(None, alias="FACT_PATTERNS")
+
+
 class ProviderSettings(_Group):
     """Which models hear, think and speak, and how to reach them."""
 
     openai_api_key: str | None = Field(None, alias="OPENAI_API_KEY", repr=False)
     openai_base_url: HttpUrl | None = Field(None, alias="OPENAI_BASE_URL")
     openai_model: str = Field("gpt-5.4-mini", alias="OPENAI_MODEL")
+    openai_fact_model: str | None = Field(None, alias="OPENAI_FACT_MODEL")
     openai_stt_model: str = Field("gpt-transcribe", alias="OPENAI_STT_MODEL")
     openai_tts_model: str = Field("gpt-4o-mini-tts", alias="OPENAI_TTS_MODEL")
     openai_tts_voice: str = Field("alloy", alias="OPENAI_TTS_VOICE")
@@ -205,6 +219,7 @@ class Settings(_Group):
     worker: WorkerSettings
     store: StoreSettings
     providers: ProviderSettings
+    extraction: ExtractionSettings
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Settings:
@@ -227,6 +242,7 @@ class Settings(_Group):
                 worker=WorkerSettings.model_validate(variables),
                 store=StoreSettings.model_validate(variables),
                 providers=ProviderSettings.model_validate(variables),
+                extraction=ExtractionSettings.model_validate(variables),
             )
         except ValidationError as error:
             raise ConfigError(_first_problem(error)) from None
@@ -235,7 +251,7 @@ class Settings(_Group):
 def variables() -> list[str]:
     """Return the names of all variables that settings are read from."""
     names: list[str] = []
-    for group in (WorkerSettings, StoreSettings, ProviderSettings):
+    for group in (WorkerSettings, StoreSettings, ProviderSettings, ExtractionSettings):
         for field in group.model_fields.values():
             alias = field.validation_alias or field.alias
             choices = alias.choices if isinstance(alias, AliasChoices) else [alias]

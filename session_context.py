@@ -52,11 +52,13 @@ class SessionUser:
         uuid: the uuid5 derived from it, lower-case with hyphens.
         generation: how often they had been erased when the store was last asked; None
             while it was not.
+        remembered: whether they want to be; None where the store was asked and has not said.
     """
 
     identity: str
     uuid: str
     generation: int | None = None
+    remembered: bool | None = True
 
 
 class JobBinding:
@@ -92,9 +94,16 @@ class JobBinding:
             NoSessionUserError: nobody is bound.
         """
         with self._lock:
-            if self._user is None:
-                raise NoSessionUserError("bind a user before their generation")
-            self._user = replace(self._user, generation=generation)
+            self._user = replace(_needed(self._user), generation=generation)
+
+    def set_remembered(self, remembered: bool | None) -> None:
+        """Note whether the bound user wants to be remembered.
+
+        Raises:
+            NoSessionUserError: nobody is bound.
+        """
+        with self._lock:
+            self._user = replace(_needed(self._user), remembered=remembered)
 
 
 _context_user: ContextVar[SessionUser | None] = ContextVar("session_user", default=None)
@@ -186,17 +195,39 @@ def set_session_generation(generation: int) -> None:
     binding = _current_binding()
     if binding is not None:
         binding.set_generation(generation)
-        return
-    user = _context_user.get()
-    if user is None:
-        raise NoSessionUserError("bind a user before their generation")
-    _context_user.set(replace(user, generation=generation))
+    else:
+        _context_user.set(replace(_needed(_context_user.get()), generation=generation))
 
 
 def get_session_generation() -> int | None:
     """Return the bound user's generation, or None where nobody is bound or it is unknown."""
     user = _bound_user()
     return user.generation if user else None
+
+
+def set_session_remembered(remembered: bool | None) -> None:
+    """Note whether the bound user wants to be remembered, as the store says.
+
+    Args:
+        remembered: None where the store was asked and has not said.
+
+    Raises:
+        NoSessionUserError: nobody is bound.
+    """
+    binding = _current_binding()
+    if binding is not None:
+        binding.set_remembered(remembered)
+    else:
+        _context_user.set(replace(_needed(_context_user.get()), remembered=remembered))
+
+
+def get_session_remembered() -> bool | None:
+    """Return whether the bound user wants to be remembered; None where nobody could say yet.
+
+    True where nobody is bound, or where the store was never asked.
+    """
+    user = _bound_user()
+    return user.remembered if user else True
 
 
 def get_current_user() -> str:
@@ -223,6 +254,12 @@ def get_current_user() -> str:
 def get_or_create_default_user() -> str:
     """Return the uuid of the one default user, for shells and scripts that named nobody."""
     return DEFAULT_USER_UUID
+
+
+def _needed(user: SessionUser | None) -> SessionUser:
+    if user is None:
+        raise NoSessionUserError("bind a user before what is known of them")
+    return user
 
 
 def _current_binding() -> JobBinding | None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 
 from livekit.agents import Agent, FlushSentinel, ModelSettings, llm
 
 from assistant.prompt import last_user_text, with_memories
+from memory import Memory
 from memory.recall import Recall
 
 
@@ -17,6 +18,7 @@ class Assistant(Agent):
         instructions: the session's system prompt.
         tools: what the model may call.
         recall: finds memories; None where nothing is remembered.
+        on_recalled: called with the memories that go to the model.
     """
 
     def __init__(
@@ -25,9 +27,11 @@ class Assistant(Agent):
         instructions: str,
         tools: Sequence[llm.Tool],
         recall: Recall | None,
+        on_recalled: Callable[[Sequence[Memory]], None] | None = None,
     ) -> None:
         super().__init__(instructions=instructions, tools=list(tools))
         self._recall = recall
+        self._on_recalled = on_recalled
 
     async def llm_node(
         self,
@@ -43,6 +47,9 @@ class Assistant(Agent):
         """
         text = last_user_text(chat_ctx)
         if self._recall is not None and text:
-            chat_ctx = with_memories(chat_ctx, await self._recall.find(text))
+            found = await self._recall.find(text)
+            if self._on_recalled is not None:
+                self._on_recalled(found)
+            chat_ctx = with_memories(chat_ctx, found)
         async for chunk in Agent.default.llm_node(self, chat_ctx, tools, model_settings):
             yield chunk

@@ -21,7 +21,7 @@ from assistant.providers import build_models
 from config import ConfigError, Settings
 from memory import memory_manager
 from profiles import profile_manager
-from session_context import IdentityError, set_session_user
+from session_context import IdentityError, bind_job, set_session_user
 from storage import decide_backend
 
 
@@ -51,6 +51,7 @@ async def chat(settings: Settings, *, identity: str | None) -> None:
         identity: whose memory it is; None is the default user of shells and scripts.
     """
     if identity is not None:
+        bind_job()  # what the store's threads learn of the person holds for the whole process
         set_session_user(identity)
     remembers = settings.store.memory_enabled
     conversation = Conversation(
@@ -73,6 +74,7 @@ async def chat(settings: Settings, *, identity: str | None) -> None:
     finally:
         await session.aclose()
         await conversation.aclose()
+        await asyncio.to_thread(memory_manager.close)
 
 
 def _print_answer(event: ConversationItemAddedEvent) -> None:

@@ -6,7 +6,9 @@ store, the recorder, recall, and the AgentSession's listeners.
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -25,8 +27,10 @@ from livekit.agents.voice.room_io import RoomOptions
 
 from assistant import persona
 from assistant.assistant import Assistant
+from assistant.extraction import SessionExtraction
 from assistant.greeting import GreetingMaterial, greeting
-from assistant.preparation import prepare
+from assistant.listening import Listening
+from assistant.preparation import bind_later, prepare
 from assistant.prompt import instructions
 from assistant.providers import Models
 from assistant.scripted_model import ScriptedModel
@@ -35,7 +39,7 @@ from config import Settings
 from log_privacy import personal
 from memory import MemoryManager
 from memory.recall import Recall
-from memory.recorder import Recorder, UserTurn
+from memory.recorder import Recorder
 from profiles import ProfileManager
 from session_context import get_session_user_uuid
 from storage import StoreThreads
@@ -46,6 +50,8 @@ _TRANSCRIPT_TIMEOUT_S = 0.3
 """How long a closing session waits for the last words; the framework's 2 s delay each end."""
 
 _STORE_THREADS = 4
+
+_LEAST_DRAIN_S = 0.1
 
 
 @dataclass(frozen=True)
@@ -89,8 +95,11 @@ class Conversation:
         self._wishes = wishes
         self._threads = StoreThreads(_STORE_THREADS)
         self._material = GreetingMaterial()
+        self._listening = Listening()
         self._recorder: Recorder | None = None
+        self._extraction: SessionExtraction | None = None
         self._recall: Recall | None = None
+        self._binding: asyncio.Task[None] | None = None
         self._session: AgentSession[None] | None = None
         self._greets_by_model = False
 
@@ -103,18 +112,26 @@ class Conversation:
     async def prepare(self) -> bool:
         """Make the profile and load what the greeting needs.
 
+        Of somebody who does not want to be remembered, nothing is written and nothing used.
+
         Returns:
             Whether the profile is known to exist; the conversation goes on without.
         """
         if self._profiles is None or self._memory is None:
             return False
-        ready, self._material = await prepare(
+        bound, self._material = await prepare(
             self._profiles,
             self._memory,
             self._threads,
             deadline_s=self._settings.store.join_deadline_ms / 1000,
         )
-        return ready
+        if bound is None:
+            self._binding = asyncio.create_task(bind_later(self._profiles, self._threads))
+            return False
+        if not bound.remembered:
+            logger.info("[SESSION] this person does not want to be remembered")
+            self._memory = self._profiles = None
+        return bound.remembered
 
     async def start(
         self,
@@ -177,10 +194,16 @@ class Conversation:
         if self._session is not None:
             self._session.off("conversation_item_added", self._on_item)
             self._session.off("user_input_transcribed", self._on_transcript)
+        if self._binding is not None:
+            self._binding.cancel()
+            await asyncio.gather(self._binding, return_exceptions=True)
         if self._recall is not None:
             await self._recall.aclose()
+        ends_at = time.monotonic() + deadline_s
         if self._recorder is not None:
             await self._recorder.aclose(deadline_s)
+        if self._extraction is not None:
+            await self._extraction.aclose(max(ends_at - time.monotonic(), _LEAST_DRAIN_S))
         self._threads.close()
 
     def _assistant(self) -> Assistant:
@@ -198,7 +221,12 @@ class Conversation:
             or self._settings.providers.time_zone,
             now=datetime.now(timezone.utc),
         )
-        return Assistant(instructions=prompt, tools=tools, recall=self._recall)
+        return Assistant(
+            instructions=prompt,
+            tools=tools,
+            recall=self._recall,
+            on_recalled=self._listening.note_recalled,
+        )
 
     def _remember_with(self, memory: MemoryManager, profiles: ProfileManager) -> PersonTools:
         store = self._settings.store
@@ -208,12 +236,23 @@ class Conversation:
             deadline_s=store.recall_deadline_ms / 1000,
             limit=store.recall_limit,
         )
+        self._extraction = extraction = SessionExtraction(
+            self._settings,
+            memory=memory,
+            profiles=profiles,
+            threads=self._threads,
+            session_id=self._wishes.session_id,
+            on_stored=recall.drop_result,
+        )
+        extraction.start()
         is_first = self._material.is_first_login
         self._recorder = recorder = Recorder(
             memory,
             self._threads,
             self._wishes.session_id,
             on_first_kept=profiles.complete_first_login if is_first else None,
+            on_kept=extraction.hear,
+            least_confidence=self._settings.extraction.least_transcript_confidence,
         )
         recorder.start()
         return PersonTools(
@@ -224,6 +263,7 @@ class Conversation:
             deadline_s=store.join_deadline_ms / 1000,
             on_change=recall.drop_result,
             flush=recorder.flush,
+            on_forget=extraction.drop_waiting,
         )
 
     def _on_transcript(self, event: UserInputTranscribedEvent) -> None:
@@ -232,7 +272,11 @@ class Conversation:
 
     def _on_item(self, event: ConversationItemAddedEvent) -> None:
         item = event.item
-        if not isinstance(item, ChatMessage) or item.role != "user":
+        if not isinstance(item, ChatMessage):
+            return
+        if item.role == "assistant":
+            self._listening.note_agent(item)
+        if item.role != "user":
             return
         if self._recall is not None:
             self._recall.end_turn()
@@ -241,4 +285,4 @@ class Conversation:
             who = {"user_uuid": get_session_user_uuid()}
             logger.info("[USER INPUT]", extra={**who, **personal(text=text)})
             if self._recorder is not None:
-                self._recorder.hear(UserTurn(text, item.id, item.created_at))
+                self._recorder.hear(self._listening.turn(item))

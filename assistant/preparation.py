@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 import time
 from collections.abc import Callable
 from typing import TypeVar
 
 from assistant.greeting import GreetingMaterial
 from memory import MemoryManager
-from profiles import Person, ProfileManager
-from session_context import get_session_user_uuid
+from profiles import BoundPerson, Person, ProfileManager
+from session_context import get_session_user_uuid, set_session_remembered
 from storage import StorageError, StoreThreads
 
 logger = logging.getLogger("assistant.preparation")
@@ -19,25 +20,29 @@ logger = logging.getLogger("assistant.preparation")
 T = TypeVar("T")
 
 _LATEST_MEMORIES = 20
+_FIRST_RETRY_S = 0.5
+_LONGEST_RETRY_S = 10.0
 
 
 async def prepare(
     profiles: ProfileManager, memory: MemoryManager, threads: StoreThreads, *, deadline_s: float
-) -> tuple[bool, GreetingMaterial]:
+) -> tuple[BoundPerson | None, GreetingMaterial]:
     """Make the person's profile and load what the greeting is made of.
 
     Whatever does not come within ``deadline_s`` seconds is left out; nothing is raised for a
-    store that is slow or down.
+    store that is slow or down. Nothing is written before the store itself knows whether the
+    person wants to be remembered, and nothing is used of what was read before we know it.
 
     Returns:
-        Whether the profile is known to exist, and the material.
+        What is known of the person's standing, None where it did not come in time, and the
+        material.
     """
 
     async def in_time(call: Callable[[], T], what: str) -> T | None:
         return await _in_time(threads, call, what, deadline_s)
 
-    created, person, memories = await asyncio.gather(
-        in_time(profiles.ensure_exists, "profile"),
+    bound, person, memories = await asyncio.gather(
+        in_time(profiles.bind, "profile"),
         in_time(profiles.get, "what is known of them"),
         in_time(lambda: memory.list_memories(limit=_LATEST_MEMORIES), "latest memories"),
     )
@@ -45,11 +50,32 @@ async def prepare(
         "[PROFILE CREATE]",
         extra={
             "user_uuid": get_session_user_uuid(),
-            "ready": created is not None,
-            "is_new": bool(created),
+            "ready": bound is not None,
+            "is_new": bound is not None and bound.created,
         },
     )
-    return created is not None, GreetingMaterial(person or Person(), memories or ())
+    if get_session_user_uuid() is not None:
+        set_session_remembered(bound.remembered if bound else None)
+    if bound is None or not bound.remembered:
+        return bound, GreetingMaterial()
+    return bound, GreetingMaterial(person or Person(), memories or ())
+
+
+async def bind_later(profiles: ProfileManager, threads: StoreThreads) -> None:
+    """Learn what was not known in time, trying again until the store says it."""
+    pause = _FIRST_RETRY_S
+    while True:
+        await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
+        pause = min(pause * 2, _LONGEST_RETRY_S)
+        try:
+            bound = await threads.run(profiles.bind)
+        except StorageError as error:
+            logger.warning("the person is not bound yet", extra={"error": str(error)})
+            continue
+        if get_session_user_uuid() is not None:
+            set_session_remembered(bound.remembered)
+        logger.info("the person is bound late", extra={"remembered": bound.remembered})
+        return
 
 
 async def _in_time(

@@ -76,6 +76,17 @@ def build_models(
     )
 
 
+def build_fact_llm(settings: ProviderSettings) -> llm.LLM[Any] | None:
+    """Make a language model that reads facts, apart from the session's; None without a key."""
+    if settings.openai_api_key is None:
+        return None
+    return openai.LLM(
+        model=settings.openai_fact_model or settings.openai_model,
+        api_key=settings.openai_api_key,
+        base_url=settings.openai_base_url or NOT_GIVEN,
+    )
+
+
 def _llm(settings: ProviderSettings) -> llm.LLM[Any]:
     if settings.openai_api_key is None:
         return ScriptedModel()

@@ -43,6 +43,8 @@ class PersonTools:
         on_change: called when memory has changed.
         flush: waits, within a deadline in seconds, until what was said before is stored, so
             that a tool sees it.
+        on_forget: called before something is forgotten: what was said before must not come
+            back as a fact.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class PersonTools:
         deadline_s: float,
         on_change: Callable[[], None],
         flush: Callable[[float], Awaitable[bool]],
+        on_forget: Callable[[], object] = lambda: None,
     ) -> None:
         self._memory = memory
         self._profiles = profiles
@@ -63,6 +66,7 @@ class PersonTools:
         self._deadline_s = deadline_s
         self._on_change = on_change
         self._flush = flush
+        self._on_forget = on_forget
 
     def tools(self) -> list[Tool]:
         """Return the tools, bound to this session."""
@@ -111,12 +115,13 @@ class PersonTools:
         return _told(await self._call(self._memory.list_memories, category, 30)) or "nothing yet"
 
     @function_tool
-    async def forget_memory(self, category: CategoryName, key: Key) -> str:
+    async def forget_memory(self, category: CategoryName, key: Key) -> str:  # noqa: ARG002 - models name it
         """Delete a memory and its history for good."""
         await self._flush(_FLUSH_S)
-        gone = await self._call(self._memory.forget, category, key)
-        if not gone:  # the model may remember the key and not the category
-            gone = await self._call(self._memory.forget, None, key)
+        self._on_forget()
+        # In every category: the model may remember the key and not the category, and the
+        # same thing may have been stored by a tool in one and by extraction in another.
+        gone = await self._call(self._memory.forget, None, key)
         self._on_change()
         return f"forgot {key}" if gone else f"nothing was kept under {key}"
 
@@ -155,6 +160,7 @@ class PersonTools:
     @function_tool
     async def forget_user_profile(self) -> str:
         """Delete the person's profile: name, occupation, interests, language and text."""
+        self._on_forget()
         gone = await self._call(self._profiles.forget)
         return "the profile is deleted" if gone else "there was no profile"
 

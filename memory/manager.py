@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 
-from memory.model import Category, Memory, MemoryInputError, NewMemory, check_key
+from memory.model import Category, Memory, MemoryInputError, NewMemory, check_key, check_write_id
 from memory.search import search
 from memory.store import MemoryStore
-from session_context import get_current_user, get_session_generation
-from storage import PersonErasedError
+from session_context import get_current_user, get_session_generation, get_session_remembered
+from storage import NotRememberedError, PersonErasedError
 from storage.lazily import Lazily
 
 MOST_RESULTS = 200
@@ -21,6 +21,10 @@ class MemoryManager:
 
     Calls block, like the store's. All may raise `storage.StorageError`, and
     `session_context.NoSessionUserError` inside a job that serves nobody yet.
+
+    Where the session knows that its person does not want to be remembered, nothing is found
+    and `storage.NotRememberedError` is raised for what is to be kept. While it cannot be known,
+    `search` finds nothing, and what is to be kept goes to the store, which knows.
 
     Args:
         open_store: called once, when the first call needs the store.
@@ -49,6 +53,8 @@ class MemoryManager:
             PersonErasedError: at least one was told before the person was erased. The others
                 are stored.
         """
+        if get_session_remembered() is False:
+            raise NotRememberedError("the person does not want to be remembered; nothing is kept")
         generation = get_session_generation()
         told = [
             memory if memory.generation is not None else replace(memory, generation=generation)
@@ -67,7 +73,10 @@ class MemoryManager:
         Raises:
             MemoryInputError: the key is empty, too long or not text.
         """
-        found = self._store().retrieve(get_current_user(), Category.of(category), check_key(key))
+        check_key(key)
+        if get_session_remembered() is False:
+            return None
+        found = self._store().retrieve(get_current_user(), Category.of(category), key)
         return found.value if found else None
 
     def search(self, query: str, limit: int = 10) -> list[Memory]:
@@ -91,11 +100,20 @@ class MemoryManager:
     def list_memories(self, category: str | None = None, limit: int = 50) -> list[Memory]:
         """Return current memories, newest first, of one category or of all."""
         wanted = None if category is None else Category.of(category)
+        if get_session_remembered() is False:
+            return []
         return self._store().list_memories(get_current_user(), wanted, _bounded(limit))
+
+    def list_facts(self, limit: int = 50) -> list[Memory]:
+        """Return current memories that are no turns as they were said, newest first."""
+        return self._store().list_facts(get_current_user(), _bounded(limit))
 
     def history(self, category: str, key: str) -> list[Memory]:
         """Return the values that the key has had, newest first, at most 1 000."""
-        return self._store().history(get_current_user(), Category.of(category), check_key(key))
+        check_key(key)
+        if get_session_remembered() is False:
+            return []
+        return self._store().history(get_current_user(), Category.of(category), key)
 
     def forget(self, category: str | None, key: str) -> int:
         """Delete the key's value and history, and return how many values are gone.
@@ -105,7 +123,20 @@ class MemoryManager:
         wanted = None if category is None else Category.of(category)
         return self._store().forget(get_current_user(), wanted, check_key(key))
 
+    def withdraw(self, write_id: str) -> bool:
+        """Undo one write: delete it, and make the value that it superseded current again.
+
+        Returns:
+            Whether there was such a write.
+
+        Raises:
+            MemoryInputError: the id is not a uuid.
+        """
+        return self._store().withdraw(get_current_user(), check_write_id(write_id))
+
     def _search(self, text: str, limit: int, *, only_relevant: bool) -> list[Memory]:
+        if not get_session_remembered():
+            return []
         return search(
             self._store(),
             get_current_user(),
@@ -114,6 +145,20 @@ class MemoryManager:
             now=datetime.now(timezone.utc),
             only_relevant=only_relevant,
         )
+
+    def drain(self, deadline_s: float) -> bool:
+        """Wait until what was told is where it is to stay, for at most ``deadline_s`` seconds.
+
+        Returns:
+            Whether it is; what is not stays in the outbox, to be delivered later.
+        """
+        return self._store().drain(get_current_user(), deadline_s)
+
+    def close(self) -> None:
+        """Close the store where it is open; a later call opens it again."""
+        store = self._opened.take()
+        if store is not None:
+            store.close()
 
     def _store(self) -> MemoryStore:
         return self._opened.get()

@@ -122,9 +122,9 @@ class NewMemory:
         object.__setattr__(self, "category", Category.of(self.category))
         _check_text("key", self.key, MAX_KEY_LENGTH)
         _check_text("value", self.value, MAX_VALUE_LENGTH)
-        object.__setattr__(self, "id", _uuid(self.id))
+        object.__setattr__(self, "id", check_write_id(self.id))
         if self.source_id is not None:
-            object.__setattr__(self, "source_id", _uuid(self.source_id))
+            object.__setattr__(self, "source_id", check_write_id(self.source_id))
         for name in ("created_at", "expires_at"):
             moment = getattr(self, name)
             if moment is not None and moment.tzinfo is None:
@@ -144,7 +144,12 @@ def check_key(key: str) -> str:
     return _check_text("key", key, MAX_KEY_LENGTH)
 
 
-def _uuid(text: str) -> str:
+def check_write_id(text: str) -> str:
+    """Return the id of a write in its usual form.
+
+    Raises:
+        MemoryInputError: it is not a uuid.
+    """
     try:
         return str(uuid.UUID(text))
     except (ValueError, AttributeError, TypeError):

@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from memory.candidates import NOTHING, Candidates
-from memory.model import Category, Memory, NewMemory
+from memory.model import TURN_KEY, Category, Memory, NewMemory
 from memory.moments import microseconds, moment_of
 from memory.sqlite_search import find_candidates
 from memory.store import MOST_OF_A_HISTORY, MemoryStore
-from storage.person_file import PersonFiles, ensure_profile_row, generation_of
+from storage.person_file import PersonFiles, ensure_profile_row, generation_of, is_remembered
 
-_COLUMNS = (
+COLUMNS = (
     "id, category, key, value, created_at, superseded_at, session_id, place, generation, "
     "confidence, source_id, expires_at"
 )
@@ -38,11 +38,7 @@ class SqliteMemoryStore(MemoryStore):
         if not memories:
             return []
         with self._people.writing(user) as file:
-            fence = generation_of(file)
-            kept = [new for new in memories if new.generation is None or new.generation >= fence]
-            if kept:
-                ensure_profile_row(file, email=None)
-            return [self._store_one(file, user, fence, new) for new in kept]
+            return store_in(file, user, memories)
 
     def retrieve(self, user: str, category: Category, key: str) -> Memory | None:
         """Return the current value of the key."""
@@ -65,6 +61,11 @@ class SqliteMemoryStore(MemoryStore):
         condition = f"{_CURRENT} AND category = ?"
         return self._select(user, condition, (_now(), category.value), limit)
 
+    def list_facts(self, user: str, limit: int) -> list[Memory]:
+        """Return current memories that are no turns, newest first."""
+        condition = f"{_CURRENT} AND substr(key, 1, ?) <> ?"
+        return self._select(user, condition, (_now(), len(TURN_KEY), TURN_KEY), limit)
+
     def history(self, user: str, category: Category, key: str) -> list[Memory]:
         """Return the values of the key, newest first."""
         condition = "category = ? AND key = ?"
@@ -79,44 +80,90 @@ class SqliteMemoryStore(MemoryStore):
                 (key, wanted),
             ).rowcount
 
+    def withdraw(self, user: str, write_id: str) -> bool:
+        """Delete the write and open the value before it again."""
+        with self._people.writing(user) as file:
+            return _withdraw(file, write_id)
+
     def _select(
         self, user: str, condition: str, values: tuple[str | int, ...], limit: int = -1
     ) -> list[Memory]:
         with self._people.reading(user) as file:
             rows = file.execute(
-                f"SELECT {_COLUMNS} FROM memory WHERE {condition} "  # noqa: S608 - constants only
+                f"SELECT {COLUMNS} FROM memory WHERE {condition} "  # noqa: S608 - constants only
                 "ORDER BY created_at DESC, id DESC LIMIT ?",
                 (*values, limit),
             ).fetchall()
-        return [_memory(user, row) for row in rows]
+        return [read_memory(user, row) for row in rows]
 
     def _read(self, user: str, ids: Sequence[str]) -> list[Memory]:
         found = self._select(user, f"{_CURRENT} AND {_AMONG}", (_now(), json.dumps(ids)))
         by_id = {memory.id: memory for memory in found}
         return [by_id[each] for each in ids if each in by_id]
 
-    def _store_one(self, file: sqlite3.Connection, user: str, fence: int, new: NewMemory) -> Memory:
-        known = file.execute(
-            f"SELECT {_COLUMNS} FROM memory WHERE id = ?",  # noqa: S608 - constants only
-            (new.id,),
-        ).fetchone()
-        if known is not None:
-            return _memory(user, known)
-        key = _free_key(file, new.key) if new.next_free_key else new.key
-        told_at = microseconds(new.created_at)
-        later = _close_earlier(file, new.category.value, key, told_at, new.id)
-        row = (
-            *(new.id, new.category.value, key, new.value, told_at, later),
-            *(new.session_id, _next_place(file, new.session_id)),
-            fence if new.generation is None else new.generation,
-            *(new.confidence, new.source_id),
-            None if new.expires_at is None else microseconds(new.expires_at),
-        )
-        file.execute(
-            f"INSERT INTO memory ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - constants only
-            row,
-        )
-        return _memory(user, row)
+
+def store_in(file: sqlite3.Connection, user: str, memories: Sequence[NewMemory]) -> list[Memory]:
+    """Store memories as `MemoryStore.store` does, within the caller's transaction.
+
+    Args:
+        file: the person's file, in a write transaction.
+        user: the person.
+        memories: what they told.
+    """
+    fence = generation_of(file)
+    kept = [new for new in memories if new.generation is None or new.generation >= fence]
+    if not kept or not is_remembered(file):
+        return []
+    ensure_profile_row(file, email=None)
+    return [_store_one(file, user, fence, new) for new in kept]
+
+
+def _store_one(file: sqlite3.Connection, user: str, fence: int, new: NewMemory) -> Memory:
+    known = file.execute(
+        f"SELECT {COLUMNS} FROM memory WHERE id = ?",  # noqa: S608 - constants only
+        (new.id,),
+    ).fetchone()
+    if known is not None:
+        return read_memory(user, known)
+    key = _free_key(file, new.key) if new.next_free_key else new.key
+    told_at = microseconds(new.created_at)
+    later = _close_earlier(file, new.category.value, key, told_at, new.id)
+    row = (
+        *(new.id, new.category.value, key, new.value, told_at, later),
+        *(new.session_id, _next_place(file, new.session_id)),
+        fence if new.generation is None else new.generation,
+        *(new.confidence, new.source_id),
+        None if new.expires_at is None else microseconds(new.expires_at),
+    )
+    _insert(file, row)
+    return read_memory(user, row)
+
+
+def _withdraw(file: sqlite3.Connection, write_id: str) -> bool:
+    gone = file.execute(
+        "SELECT category, key, created_at, superseded_at FROM memory WHERE id = ?", (write_id,)
+    ).fetchone()
+    if gone is None:
+        return False
+    category, key, told_at, closed_at = gone
+    file.execute("DELETE FROM memory WHERE id = ?", (write_id,))
+    before = file.execute(
+        f"SELECT {COLUMNS} FROM memory WHERE category = ? AND key = ? "  # noqa: S608 - constants only
+        "AND (created_at, id) < (?, ?) ORDER BY created_at DESC, id DESC LIMIT 1",
+        (category, key, told_at, write_id),
+    ).fetchone()
+    if before is not None and before[5] == told_at:
+        # Put in anew, not changed: what is put in as current is what the index takes up.
+        file.execute("DELETE FROM memory WHERE id = ?", (before[0],))
+        _insert(file, (*before[:5], closed_at, *before[6:]))
+    return True
+
+
+def _insert(file: sqlite3.Connection, row: tuple[Any, ...]) -> None:
+    file.execute(
+        f"INSERT INTO memory ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - constants only
+        row,
+    )
 
 
 def _close_earlier(
@@ -154,7 +201,8 @@ def _next_place(file: sqlite3.Connection, session_id: str | None) -> int | None:
     return 1 + (last or 0)
 
 
-def _memory(user: str, row: tuple[Any, ...]) -> Memory:
+def read_memory(user: str, row: tuple[Any, ...]) -> Memory:
+    """Read a row of `COLUMNS`."""
     write_id, category, key, value, created_at, superseded_at, session_id, *rest = row
     place, generation, confidence, source_id, expires_at = rest
     return Memory(

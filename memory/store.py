@@ -32,7 +32,8 @@ class MemoryStore(ABC):
         late, enters the history. A write whose id was stored before changes nothing.
 
         The first memory of a person makes their profile's row. A memory whose generation is
-        older than the person's last erasure is dropped.
+        older than the person's last erasure is dropped, and so is everything while the
+        person is not remembered.
 
         Returns:
             The memories as they are stored, in the order given, without the dropped ones.
@@ -61,15 +62,50 @@ class MemoryStore(ABC):
         """Return at most ``limit`` current memories, of one category or all, newest first."""
 
     @abstractmethod
+    def list_facts(self, user: str, limit: int) -> list[Memory]:
+        """Return at most ``limit`` current memories that are no turns, newest first.
+
+        A turn is what is kept under a key that begins with `TURN_KEY`.
+        """
+
+    @abstractmethod
     def history(self, user: str, category: Category, key: str) -> list[Memory]:
         """Return the values that the key has had, newest first; empty where it had none.
 
         At most the latest 1 000, which is as many rows as hosted Supabase gives at once.
         """
 
+    def values_of(self, user: str, category: Category | None, key: str) -> list[Memory]:
+        """Return the values of a key as `history` does, without a category of every one."""
+        wanted = list(Category) if category is None else [category]
+        return [memory for each in wanted for memory in self.history(user, each, key)]
+
+    def drain(self, user: str, deadline_s: float) -> bool:
+        """Wait until what a person told is where it is to stay, for at most ``deadline_s``.
+
+        Returns:
+            Whether it is. A store without an outbox has nothing to wait for.
+        """
+        del user, deadline_s
+        return True
+
+    def close(self) -> None:  # noqa: B027 - most stores own nothing
+        """End what the store owns; the storage under it belongs to whoever opened that."""
+
     @abstractmethod
     def forget(self, user: str, category: Category | None, key: str) -> int:
         """Delete the key's value and its history, and return how many values are gone.
 
         Without a category, the key is forgotten in every one.
+        """
+
+    @abstractmethod
+    def withdraw(self, user: str, write_id: str) -> bool:
+        """Delete one write, as if it had never been made: the undo of a store.
+
+        The value that it superseded is current again, or ends where the write's own value
+        did.
+
+        Returns:
+            Whether the person had such a write.
         """

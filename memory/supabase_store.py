@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from memory.candidates import NOTHING, REACH, Candidate, Candidates
-from memory.model import Category, Memory, NewMemory
+from memory.model import TURN_KEY, Category, Memory, NewMemory
 from memory.moments import moment_of
 from memory.store import MOST_OF_A_HISTORY, MemoryStore
 from storage.supabase_clients import SupabaseClients, execute, read_time, rows
@@ -32,8 +32,8 @@ class SupabaseMemoryStore(MemoryStore):
         """Store memories in one call of ``remember``, which is one transaction."""
         if not memories:
             return []
-        arguments = {"p_user": user, "p_memories": [_written(memory) for memory in memories]}
-        return execute(self._clients.client_for(user).rpc("remember", arguments), _read)
+        arguments = {"p_user": user, "p_memories": [written(memory) for memory in memories]}
+        return execute(self._clients.client_for(user).rpc("remember", arguments), read_memories)
 
     def retrieve(self, user: str, category: Category, key: str) -> Memory | None:
         """Return the current value of the key."""
@@ -58,9 +58,18 @@ class SupabaseMemoryStore(MemoryStore):
         equal = {} if category is None else {"category": category.value}
         return self._select(user, equal, current=True, limit=limit)
 
+    def list_facts(self, user: str, limit: int) -> list[Memory]:
+        """Return current memories that are no turns, newest first."""
+        return self._select(user, {}, current=True, limit=limit, turns=False)
+
     def history(self, user: str, category: Category, key: str) -> list[Memory]:
         """Return the values of the key, newest first."""
         equal = {"category": category.value, "key": key}
+        return self._select(user, equal, current=False, limit=MOST_OF_A_HISTORY)
+
+    def values_of(self, user: str, category: Category | None, key: str) -> list[Memory]:
+        """Return the values of the key in one request."""
+        equal = {"key": key} if category is None else {"category": category.value, "key": key}
         return self._select(user, equal, current=False, limit=MOST_OF_A_HISTORY)
 
     def forget(self, user: str, category: Category | None, key: str) -> int:
@@ -71,21 +80,35 @@ class SupabaseMemoryStore(MemoryStore):
             query = query.eq("category", category.value)
         return len(execute(query, rows))
 
+    def withdraw(self, user: str, write_id: str) -> bool:
+        """Delete the write in one call of ``withdraw_memory``."""
+        arguments = {"p_user": user, "p_id": write_id}
+        return execute(self._clients.client_for(user).rpc("withdraw_memory", arguments), bool)
+
     def _select(
-        self, user: str, equal: dict[str, str], *, current: bool, limit: int
+        self,
+        user: str,
+        equal: dict[str, str],
+        *,
+        current: bool,
+        limit: int,
+        turns: bool = True,
     ) -> list[Memory]:
         query = self._clients.client_for(user).table("memory").select(_COLUMNS)
         query = query.eq("user_id", user)
         for column, value in equal.items():
             query = query.eq(column, value)
+        if not turns:
+            query = query.not_.like("key", f"{TURN_KEY}%")
         if current:
             query = query.is_("superseded_at", "null")
             query = query.or_("expires_at.is.null,expires_at.gt.now")
         ordered = query.order("created_at", desc=True).order("id", desc=True).limit(limit)
-        return execute(ordered.retry(False), _read)
+        return execute(ordered.retry(False), read_memories)
 
 
-def _written(memory: NewMemory) -> dict[str, Any]:
+def written(memory: NewMemory) -> dict[str, Any]:
+    """Return a memory as the SQL function ``remember`` takes it."""
     return {
         "id": memory.id,
         "category": memory.category.value,
@@ -101,7 +124,12 @@ def _written(memory: NewMemory) -> dict[str, Any]:
     }
 
 
-def _read(data: Any) -> list[Memory]:
+def read_memories(data: Any) -> list[Memory]:
+    """Read an answer that is a list of rows of the table memory.
+
+    Raises:
+        TypeError, KeyError, ValueError: it is something else.
+    """
     return [
         Memory(
             id=row["id"],

@@ -14,6 +14,7 @@ from profiles.model import (
     Profile,
     ProfileInputError,
     UserProfile,
+    email_of,
 )
 from profiles.sqlite_store import SqliteProfileStore
 from profiles.store import ProfileStore
@@ -31,6 +32,7 @@ __all__ = [
     "SqliteProfileStore",
     "SupabaseProfileStore",
     "UserProfile",
+    "email_of",
     "ensure_profile_exists",
     "open_profile_store",
     "profile_manager",

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from profiles.model import OnboardingDetails, Person, UserProfile
+from profiles.model import BoundPerson, OnboardingDetails, Person, UserProfile
 from profiles.store import ProfileStore
+from profiles.summary import with_summary
 from session_context import (
     get_current_user,
     get_session_generation,
     get_session_identity,
     get_session_user_uuid,
     set_session_generation,
+    set_session_remembered,
 )
 from storage.lazily import Lazily
 
@@ -43,10 +45,18 @@ class ProfileManager:
 
         A session learns the person's generation by it.
         """
+        return self.bind().created
+
+    def bind(self) -> BoundPerson:
+        """Make the current user's row where there is none, and learn what a session must know.
+
+        A session that is bound knows it from now on.
+        """
         bound = self.store.bind_person(get_current_user(), get_session_identity())
         if get_session_user_uuid() is not None:
             set_session_generation(bound.generation)
-        return bound.created
+            set_session_remembered(bound.remembered)
+        return bound
 
     def get(self) -> Person:
         """Return all that is kept of the current user beside their memories."""
@@ -65,6 +75,19 @@ class ProfileManager:
         return self.store.update_onboarding_details(
             get_current_user(), changes, get_session_generation()
         )
+
+    def keep_summary(self, summary: str) -> bool:
+        """Keep what conversations say of the current user, beside the text that is their own.
+
+        Returns:
+            Whether the profile text changed.
+        """
+        text = self.get().about.profile_text
+        changed = with_summary(text, summary)
+        if changed == text:
+            return False
+        self.change_about(profile_text=changed)
+        return True
 
     def forget(self) -> bool:
         """Delete what is known of the current user and the details they gave."""

@@ -84,11 +84,14 @@ class BoundPerson:
 
     Attributes:
         created: whether this call made their row.
-        generation: how often they have been erased; everything written for them carries it.
+        generation: the person's, which an erasure raises; everything written for them
+            carries it.
+        remembered: whether they want to be; if not, nothing is written and nothing recalled.
     """
 
     created: bool
     generation: int
+    remembered: bool = True
 
 
 def email_of(identity: str | None) -> str | None:

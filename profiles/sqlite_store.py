@@ -17,9 +17,10 @@ from profiles.model import (
     email_of,
 )
 from profiles.store import ProfileStore
-from storage.errors import PersonErasedError
-from storage.person_file import PersonFiles, ensure_profile_row, generation_of
+from storage.errors import NotRememberedError, PersonErasedError
+from storage.person_file import PersonFiles, ensure_profile_row, generation_of, is_remembered
 
+_DAY = 86_400_000_000
 _COLUMNS = {
     "profile": "email, is_first_login, created_at",
     "user_profile": "profile_text, language, time_zone",
@@ -38,9 +39,16 @@ class SqliteProfileStore(ProfileStore):
         self._people = people
 
     def bind_person(self, user: str, original_identity: str | None = None) -> BoundPerson:
-        """Make the row and read the generation in one transaction."""
+        """Make the row, note that they came, and read the generation in one transaction."""
         with self._people.writing(user) as file:
+            if not is_remembered(file):
+                return BoundPerson(created=False, generation=generation_of(file), remembered=False)
             created = ensure_profile_row(file, email=email_of(original_identity))
+            # To the day, so that coming often costs nothing.
+            file.execute(
+                "UPDATE profile SET last_seen_at = ? WHERE coalesce(last_seen_at, 0) < ?",
+                (_now(), _now() - _DAY),
+            )
             return BoundPerson(created, generation_of(file))
 
     def get_person(self, user: str) -> Person:
@@ -59,8 +67,9 @@ class SqliteProfileStore(ProfileStore):
     def complete_first_login(self, user: str) -> None:
         """Note that a first conversation has taken place."""
         with self._people.writing(user) as file:
-            ensure_profile_row(file, email=None)
-            file.execute("UPDATE profile SET is_first_login = 0")
+            if is_remembered(file):
+                ensure_profile_row(file, email=None)
+                file.execute("UPDATE profile SET is_first_login = 0")
 
     def update_user_profile(
         self, user: str, changes: dict[str, object], generation: int | None = None
@@ -93,6 +102,8 @@ class SqliteProfileStore(ProfileStore):
         with self._people.writing(user) as file:
             if generation is not None and generation < generation_of(file):
                 raise PersonErasedError("the person was erased since; bind the session anew")
+            if not is_remembered(file):
+                raise NotRememberedError("the person is not remembered; nothing is kept of them")
             ensure_profile_row(file, email=None)
             file.execute(
                 f"INSERT OR IGNORE INTO {table} (one, updated_at) VALUES (1, ?)",  # noqa: S608 - constants

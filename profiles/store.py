@@ -13,7 +13,8 @@ class ProfileStore(ABC):
     Calls block; on an event loop run them in `storage.StoreThreads`. Every call may raise
     `storage.StorageError`. The ``update_`` calls make the person's row when it is missing,
     and raise `storage.PersonErasedError` where the generation they are given is older than
-    the person's last erasure; None means now.
+    the person's last erasure; None means now. They raise that, or `storage.NotRememberedError`,
+    where the person does not want to be remembered.
     """
 
     def ensure_profile_exists(self, user: str, original_identity: str | None = None) -> bool:
@@ -23,6 +24,9 @@ class ProfileStore(ABC):
     @abstractmethod
     def bind_person(self, user: str, original_identity: str | None = None) -> BoundPerson:
         """Make the person's row where there is none, and read their generation.
+
+        The row notes, to the day, that they came. Of somebody who is not remembered nothing
+        is written.
 
         Args:
             user: the person's uuid.

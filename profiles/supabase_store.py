@@ -82,7 +82,9 @@ class SupabaseProfileStore(ProfileStore):
         }
         changed = execute(self._clients.client_for(user).rpc(function, arguments), rows)
         if not changed:
-            raise PersonErasedError("the person was erased since; bind the session anew")
+            raise PersonErasedError(
+                "the person was erased since, or is not remembered; bind the session anew"
+            )
         return changed[0]
 
     def _delete(self, table: str, user: str) -> bool:
@@ -92,7 +94,7 @@ class SupabaseProfileStore(ProfileStore):
 
 def _bound(data: Any) -> BoundPerson:
     row = rows(data)[0]
-    return BoundPerson(bool(row["created"]), int(row["generation"]))
+    return BoundPerson(bool(row["created"]), int(row["generation"]), bool(row["remembered"]))
 
 
 def _person(user: str, found: list[dict[str, Any]]) -> Person:

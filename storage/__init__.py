@@ -3,6 +3,7 @@
 from storage.backend import Storage, decide_backend, default_storage, open_storage
 from storage.errors import (
     MigrationsMissingError,
+    NotRememberedError,
     PersonErasedError,
     StorageError,
     StorageRefusedError,
@@ -14,6 +15,7 @@ from storage.threads import NoFreeThreadError, StoreThreads
 __all__ = [
     "MigrationsMissingError",
     "NoFreeThreadError",
+    "NotRememberedError",
     "PersonErasedError",
     "Storage",
     "StorageError",

@@ -5,7 +5,8 @@ StorageError
 ├── StorageRefusedError       the key may not do this: an operator must act
 ├── MigrationsMissingError    the database lacks our tables or functions
 └── StorageRejectedError      the database will never take this row as it is
-    └── PersonErasedError     it was told before the person was erased
+    ├── PersonErasedError     it was told before the person was erased
+    └── NotRememberedError    the person does not want to be remembered
 
 Texts carry codes and the mend, never a row's content. A driver's own message may quote what
 a person said, and stays in ``__cause__``: log ``str(error)`` of these, never a traceback.
@@ -36,3 +37,7 @@ class StorageRejectedError(StorageError):
 
 class PersonErasedError(StorageRejectedError):
     """It was told before the person was erased, and stays erased; bind the session anew."""
+
+
+class NotRememberedError(StorageRejectedError):
+    """The person does not want to be remembered; nothing is written of them."""

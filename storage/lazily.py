@@ -27,3 +27,9 @@ class Lazily(Generic[T]):
             if self._opened is None:
                 self._opened = self._open_it()
             return self._opened
+
+    def take(self) -> T | None:
+        """Return the thing if it is open, to be closed; the next use opens it anew."""
+        with self._lock:
+            opened, self._opened = self._opened, None
+            return opened

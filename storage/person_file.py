@@ -19,8 +19,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from storage.errors import StorageError, StorageRejectedError, StorageUnavailableError
+from storage.person_layout import bring_up_to_date
 
-_SCHEMA_FOLDER = Path(__file__).parent / "person_schema"
 _BUSY_TIMEOUT_S = 5.0
 _IDLE_CONNECTIONS = 8
 
@@ -81,6 +81,10 @@ class PersonFiles:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
 
+    def everybody(self) -> list[str]:
+        """Return the uuids of all who have a file, in order; what has another name is no file."""
+        return sorted(path.stem for path in self._folder.glob("*.db") if _is_uuid(path.stem))
+
     def close(self) -> None:
         """Close the connections that nobody uses; the others close when they come back."""
         with self._lock:
@@ -135,7 +139,7 @@ class PersonFiles:
             _use_wal(connection)
             for pragma in _PRAGMAS:
                 connection.execute(pragma)
-            _bring_up_to_date(connection)
+            bring_up_to_date(connection)
         except BaseException:
             connection.close()
             raise
@@ -158,8 +162,20 @@ def ensure_profile_row(file: sqlite3.Connection, *, email: str | None) -> bool:
 
 
 def generation_of(file: sqlite3.Connection) -> int:
-    """Return how often the person has been erased."""
+    """Return the person's generation, which an erasure raises."""
     return int(file.execute("SELECT generation FROM fence").fetchone()[0])
+
+
+def is_remembered(file: sqlite3.Connection) -> bool:
+    """Return whether anything may be written of the person."""
+    return bool(file.execute("SELECT remembered FROM fence").fetchone()[0])
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        return str(uuid.UUID(text)) == text
+    except ValueError:
+        return False
 
 
 def _canonical(user_uuid: str) -> str:
@@ -184,36 +200,6 @@ def _use_wal(connection: sqlite3.Connection) -> None:
             time.sleep(0.005)
         else:
             return
-
-
-def _bring_up_to_date(connection: sqlite3.Connection) -> None:
-    steps = sorted(_SCHEMA_FOLDER.glob("*.sql"))
-    if _schema_version(connection) >= len(steps):
-        return
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        for step in steps[_schema_version(connection) :]:
-            for statement in _statements(step.read_text(encoding="utf-8")):
-                connection.execute(statement)
-        connection.execute(f"PRAGMA user_version = {len(steps)}")
-        connection.execute("COMMIT")
-    finally:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-
-
-def _schema_version(connection: sqlite3.Connection) -> int:
-    return int(connection.execute("PRAGMA user_version").fetchone()[0])
-
-
-def _statements(script: str) -> Iterator[str]:
-    # executescript would commit before it begins, and so break the transaction open.
-    statement = ""
-    for line in script.splitlines(keepends=True):
-        statement += line
-        if sqlite3.complete_statement(statement):
-            yield statement
-            statement = ""
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -19,6 +20,17 @@ settings.register_profile(
 settings.load_profile("project")
 
 pytest_plugins = ["tests.services"]
+
+
+def pytest_configure() -> None:
+    """Take SIGINT as a terminal's programs do, for the processes that tests start and end by it.
+
+    A shell without job control starts what runs in the background with SIGINT ignored, and
+    children inherit that.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 _OURS = {*variables(), "DATABASE_URL", "REDIS_URL", "OPENAI_BASE_URL", "LIVEKIT_DEV_MODE"}
 

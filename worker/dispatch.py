@@ -25,7 +25,7 @@ def _bounded(longest: int) -> TypeAdapter[str]:
     return TypeAdapter(Annotated[str, kind])
 
 
-_FIELDS: dict[str, tuple[tuple[str, ...], TypeAdapter[str]]] = {
+_FIELDS: dict[str, tuple[tuple[str, ...], TypeAdapter[str] | TypeAdapter[bool]]] = {
     "session_id": (("sessionId", "session_id"), _bounded(200)),
     "identity": (
         ("identity", "participantIdentity", "participant_identity"),
@@ -35,6 +35,7 @@ _FIELDS: dict[str, tuple[tuple[str, ...], TypeAdapter[str]]] = {
     "opening_line": (("openingLine", "opening_line"), _bounded(1000)),
     "language": (("language",), TypeAdapter(Language)),
     "time_zone": (("timeZone", "time_zone"), TypeAdapter(TimeZone)),
+    "remember": (("remember",), TypeAdapter(bool)),
 }
 
 
@@ -49,6 +50,8 @@ class DispatchMetadata:
         opening_line: what to say first.
         language: a BCP 47 tag.
         time_zone: an IANA name.
+        remember: false where nothing of this session is to be written and nothing recalled;
+            so, too, where what it says of that is neither true nor false.
     """
 
     session_id: str | None = None
@@ -57,6 +60,7 @@ class DispatchMetadata:
     opening_line: str | None = None
     language: str | None = None
     time_zone: str | None = None
+    remember: bool = True
 
     @classmethod
     def parse(cls, text: str) -> DispatchMetadata:
@@ -66,7 +70,7 @@ class DispatchMetadata:
             text: a JSON object, or empty. Unknown fields are left alone.
         """
         given = _json_object(text)
-        usable: dict[str, str] = {}
+        usable: dict[str, Any] = {}
         for name, (spellings, kind) in _FIELDS.items():
             value = next((given[s] for s in spellings if given.get(s) is not None), None)
             if value is None:
@@ -77,6 +81,8 @@ class DispatchMetadata:
                 logger.warning(
                     "a field of the dispatch metadata is unusable", extra={"field": name}
                 )
+                if name == "remember":  # who says anything about it hardly means yes
+                    usable[name] = False
         return cls(**usable)
 
 

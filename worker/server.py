@@ -7,7 +7,7 @@ import math
 import os
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from livekit.agents import AgentServer, JobProcess, JobRequest
 
@@ -31,6 +31,7 @@ class Worker(AgentServer):
         preflight: is told the settings and whether this is development, before anything
             starts; returns the sentence that says why the worker cannot run, or None.
         preload: modules that job processes share through the forkserver.
+        alongside: what runs in this process while the worker does.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class Worker(AgentServer):
         setup_fnc: Callable[[JobProcess], None],
         preflight: Preflight,
         preload: list[str],
+        alongside: Callable[[Settings], AbstractContextManager[None]] | None = None,
     ) -> None:
         super().__init__(
             host="127.0.0.1",
@@ -49,6 +51,7 @@ class Worker(AgentServer):
             preload_modules=preload,
         )
         self._preflight = preflight
+        self._alongside = alongside or (lambda _: nullcontext())
         self._max_jobs = 1
         self._pending_jobs = 0
 
@@ -69,7 +72,7 @@ class Worker(AgentServer):
         if problem is not None:
             raise SystemExit(problem)
         try:
-            with self._metrics(settings.worker.prometheus_port):
+            with self._metrics(settings.worker.prometheus_port), self._alongside(settings):
                 await super().run(devmode=devmode, unregistered=unregistered)
         except RuntimeError as error:
             if self._closed:

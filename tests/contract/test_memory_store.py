@@ -17,6 +17,7 @@ from storage import Storage, StorageRejectedError
 
 FACT, GOAL = Category.FACT, Category.GOAL
 NOON = datetime(2026, 5, 8, 12, 0, 0, 123456, tzinfo=timezone.utc)
+SECOND = timedelta(seconds=1)
 
 storable_text = st.text(
     st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), min_size=1, max_size=80
@@ -58,6 +59,14 @@ def test_what_was_never_stored_is_not_there(store, user):
     assert found(store, user, "color", 10) == []
     assert store.forget(user, FACT, "color") == 0
     assert store.store(user, []) == []
+
+
+def test_facts_are_what_is_current_and_no_turn(store, user):
+    put(store, user, new("blue", created_at=NOON), new("red", created_at=NOON + SECOND))
+    put(store, user, new("I like red", "user_input_1700000000123", created_at=NOON + 2 * SECOND))
+    put(store, user, new("nurse", "job", created_at=NOON + 3 * SECOND, category=GOAL))
+    assert [memory.value for memory in store.list_facts(user, 10)] == ["nurse", "red"]
+    assert [memory.value for memory in store.list_facts(user, 1)] == ["nurse"]
 
 
 def test_a_new_value_supersedes_the_old_one_which_stays_as_history(store, user):
@@ -358,3 +367,66 @@ def test_what_is_told_now_has_the_current_generation(store, user, raise_fence):
     raise_fence(user, 1)
     [second] = put(store, user, new("second", "other"))
     assert (first.generation, second.generation) == (0, 1)
+
+
+def test_a_withdrawn_write_gives_its_place_back_to_the_value_before(store, user):
+    put(store, user, new("blue", created_at=NOON, session_id="s", confidence=0.5))
+    [red] = put(store, user, new("red", created_at=NOON + timedelta(seconds=1)))
+    before = store.history(user, FACT, "color")[1]
+    assert store.withdraw(user, red.id) is True
+    [blue] = store.history(user, FACT, "color")
+    assert (blue.id, blue.superseded_at, blue.place) == (before.id, None, 1)
+    assert store.retrieve(user, FACT, "color") == blue
+    assert values(found(store, user, "blue")) == ["blue"]
+    assert found(store, user, "red") == []
+    assert store.withdraw(user, red.id) is False
+
+
+def test_a_value_withdrawn_from_the_middle_leaves_the_others_in_order(store, user):
+    told = [new(str(n), created_at=NOON + timedelta(seconds=n)) for n in range(3)]
+    put(store, user, *told)
+    assert store.withdraw(user, told[1].id) is True
+    latest, first = store.history(user, FACT, "color")
+    assert (latest.value, first.value) == ("2", "0")
+    assert (latest.superseded_at, first.superseded_at) == (None, latest.created_at)
+    assert store.withdraw(user, told[0].id) is True
+    assert values(store.history(user, FACT, "color")) == ["2"]
+
+
+def test_the_first_value_is_withdrawn_to_nothing(store, user):
+    [only] = put(store, user, new("blue"))
+    assert store.withdraw(user, only.id) is True
+    assert store.retrieve(user, FACT, "color") is None
+    assert found(store, user, "blue") == []
+
+
+def test_nobody_withdraws_what_another_person_told(store, user, other_user):
+    [theirs] = put(store, other_user, new("blue"))
+    assert store.withdraw(user, theirs.id) is False
+    assert store.withdraw(user, str(uuid.uuid4())) is False
+    assert store.retrieve(other_user, FACT, "color").value == "blue"
+
+
+@settings(max_examples=15)
+@given(st.lists(st.integers(0, 4), min_size=1, max_size=6), st.data())
+def test_storing_and_withdrawing_is_as_if_it_had_never_been(store, user, seconds, data):
+    key, other = f"k-{uuid.uuid4()}", f"o-{uuid.uuid4()}"
+    told = [(f"{n}", NOON + timedelta(seconds=at)) for n, at in enumerate(seconds)]
+    gone = data.draw(st.sets(st.integers(0, len(told) - 1)))
+    # The same ids in both orders of events, but for their last digit, which breaks no tie.
+    ids = [f"{uuid.uuid4()}"[:-1] for _ in told]
+    put(
+        store,
+        user,
+        *(new(v, key, created_at=at, id=f"{i}1") for i, (v, at) in zip(ids, told, strict=True)),
+    )
+    for n in gone:
+        store.withdraw(user, f"{ids[n]}1")
+    kept = [n for n in range(len(told)) if n not in gone]
+    put(
+        store, user, *(new(told[n][0], other, created_at=told[n][1], id=f"{ids[n]}2") for n in kept)
+    )
+    first, second = store.history(user, FACT, key), store.history(user, FACT, other)
+    assert [(m.value, m.created_at, m.superseded_at) for m in first] == [
+        (m.value, m.created_at, m.superseded_at) for m in second
+    ]

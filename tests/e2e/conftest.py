@@ -97,9 +97,12 @@ def sqlite_deployment(
 
 
 @pytest.fixture(scope="session")
-def supabase_deployment(webrtc: None, supabase: SupabaseProject) -> Iterator[Deployment]:
+def supabase_deployment(
+    webrtc: None, supabase: SupabaseProject, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Deployment]:
     """A worker whose store is Supabase, and which acts there as each person."""
     settings = {
+        "DATA_DIR": str(tmp_path_factory.mktemp("worker") / "data"),
         "SUPABASE_URL": supabase.info.url,
         "SUPABASE_SERVICE_ROLE_KEY": supabase.info.keys.secret_key,
         "SUPABASE_PUBLISHABLE_KEY": supabase.info.keys.publishable_key,

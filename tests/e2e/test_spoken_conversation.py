@@ -35,7 +35,7 @@ def _profile(**known: str) -> dict[str, str | None]:
 
 def thinking() -> ScriptedBrain:
     """A model that keeps what it hears with our tools, and answers from our notes."""
-    brain = ScriptedBrain()
+    brain = ScriptedBrain().in_json('{"facts": [], "summary": null}')
     brain.when("my name is anna", call("update_user_profile", **_profile(first_name="Anna")))
     brain.after("update_user_profile", "Nice to meet you, Anna.")
     brain.when(

@@ -27,7 +27,7 @@ async def test_whoever_comes_back_is_known(any_deployment, identity, new_room):
         assert "Welcome back, Anna!" in greeting
         assert "I love reading books" in greeting
         assert "blue" in await person.ask("what is my favorite color?")
-        assert "I love reading books" in await person.ask("Which books do I like?")
+        assert "reading books" in await person.ask("Which books do I like?")
 
 
 async def test_each_turn_is_kept_once_in_its_category_and_filler_is_not(

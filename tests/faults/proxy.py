@@ -16,6 +16,7 @@ from devstack.ports import LOOPBACK, free_port
 
 _CHUNK = 65_536
 _TRICKLE_S = 1.0
+_SLOW_S = 10.0
 
 
 class Mode(Enum):
@@ -38,11 +39,18 @@ class Mode(Enum):
     """Every request is answered with a JSON object and success, never with rows."""
     WRONG_KEY = auto()
     """Every request is answered as Supabase's gateway does for an unknown key: without a code."""
+    SLOW = auto()
+    """Requests arrive at once, their answers ten seconds later."""
+    ERROR_500 = auto()
+    ERROR_409 = auto()
+    """Every request is answered with this status, and never arrives."""
 
 
 _ANSWERS = {
     Mode.HTML: ("200 OK", "text/html", b"<!doctype html><title>Welcome to our wifi</title>"),
     Mode.OBJECT: ("200 OK", "application/json", b'{"status": "ok"}'),
+    Mode.ERROR_500: ("500 Told", "application/json", b'{"message": "the proxy says so"}'),
+    Mode.ERROR_409: ("409 Told", "application/json", b'{"message": "the proxy says so"}'),
     Mode.WRONG_KEY: ("401 Unauthorized", "application/json", b'{"message": "Invalid API key"}'),
 }
 
@@ -140,6 +148,8 @@ class FaultyProxy:
 
     async def _answer(self, answers: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await answers.read(_CHUNK):
+            if self._mode is Mode.SLOW:
+                await asyncio.sleep(_SLOW_S)
             if self._mode is Mode.CUT:
                 writer.write(data[: len(data) // 2])
                 await writer.drain()

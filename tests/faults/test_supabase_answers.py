@@ -20,7 +20,7 @@ Call = Callable[[MemoryStore, ProfileStore], object]
 CALLS: dict[str, Call] = {
     "store": lambda m, _: m.store(USER, [NewMemory(Category.FACT, "color", "blue")]),
     "retrieve": lambda m, _: m.retrieve(USER, Category.FACT, "color"),
-    "candidates": lambda m, _: m.candidates(USER, [["blue"]], 5),
+    "search": lambda m, _: m.candidates(USER, [["blue"]], 5),
     "list": lambda m, _: m.list_memories(USER, None, 5),
     "history": lambda m, _: m.history(USER, Category.FACT, "color"),
     "forget": lambda m, _: m.forget(USER, None, "color"),

@@ -27,8 +27,9 @@ class Faulty(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def shared_faulty(webrtc, supabase) -> Iterator[Faulty]:
+def shared_faulty(webrtc, supabase, tmp_path_factory) -> Iterator[Faulty]:
     direct = {
+        "DATA_DIR": str(tmp_path_factory.mktemp("worker") / "data"),
         "SUPABASE_URL": supabase.info.url,
         "SUPABASE_SERVICE_ROLE_KEY": supabase.info.keys.service_role_key,
     }
@@ -79,14 +80,24 @@ async def test_a_store_that_breaks_in_the_middle_costs_nobody_the_conversation(
         assert "Welcome back, Anna!" in (await person.hear(PROMPTLY_S)).text
 
 
-async def test_a_store_that_is_away_for_the_whole_conversation_is_said_in_the_log(
+async def test_what_was_told_while_the_store_was_away_for_the_whole_conversation_is_delivered(
     faulty, identity, new_room
 ):
     faulty.proxy.set(Mode.REFUSE)
     async with faulty.running.join(identity, new_room()) as person:
         await person.hear(PROMPTLY_S)
         await person.ask("I love hiking", PROMPTLY_S)
-    await eventually(lambda: "turns were lost" in faulty.running.worker.log(), PROMPTLY_S)
+        # A tool that stores is answered by the outbox, and so is one that looks it up.
+        assert "remember" in await person.ask("my favorite color is blue", PROMPTLY_S)
+        assert "blue" in await person.ask("what is my favorite color?", PROMPTLY_S)
+    await eventually(
+        lambda: "what was said waits in the outbox" in faulty.running.worker.log(), PROMPTLY_S
+    )
+    assert "turns were lost" not in faulty.running.worker.log()
+    # Nobody talks any more: the worker itself delivers.
+    faulty.proxy.set(Mode.PASS)
+    await eventually(lambda: "I love hiking" in faulty.running.values(identity), PROMPTLY_S + 10)
+    assert "blue" in faulty.running.values(identity)
     assert identity not in faulty.running.worker.log()
     assert "I love hiking" not in faulty.running.worker.log()
 

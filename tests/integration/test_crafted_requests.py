@@ -31,7 +31,7 @@ READS = [
     "/user_profiles?select=*,profiles(*,memory(*))",
     "/onboarding_details?user_id=eq.BOB",
     "/onboarding_details?interests=cs.{Xylophone}",
-    "/rpc/search_memory?p_user=BOB&p_words={instrument}&p_limit=10",
+    "/rpc/search_memory?p_user=BOB&p_words={instrument}&p_limit=10&p_reach=1",
 ]
 
 OLDER = {"id": "NEW", "user_id": "BOB", "category": "FACT", "key": "k", "value": "v"}
@@ -77,7 +77,12 @@ WRITES: list[tuple[str, str, Any, str]] = [
     ),
     ("POST", "/rpc/remember", {"p_user": "BOB", "p_memories": [{"id": "MEM"}]}, ""),
     ("POST", "/rpc/remember", {"p_user": "BOB", "p_memories": []}, ""),
-    ("POST", "/rpc/search_memory", {"p_user": "BOB", "p_words": ["instrument"], "p_limit": 9}, ""),
+    (
+        "POST",
+        "/rpc/search_memory",
+        {"p_user": "BOB", "p_words": ["instrument"], "p_limit": 9, "p_reach": 1},
+        "",
+    ),
     ("POST", "/rpc/update_user_profile", {"p_user": "BOB", "p_changes": {"language": "de"}}, ""),
     ("POST", "/rpc/update_onboarding_details", {"p_user": "BOB", "p_changes": {}}, ""),
     ("POST", "/rpc/ensure_profile", {"p_user": "BOB", "p_email": "m@example.com"}, ""),

@@ -13,6 +13,7 @@ from devstack.servers.database import Database
 from devstack.servers.supabase import SupabaseProject
 from migrations.apply import apply
 
+BOB = "1bbc064c-d74a-56e6-a2b9-009139975e85"
 ALICE = "edabafbb-61ad-51d6-9fd8-e976c892a731"
 OURS = "('public'::regnamespace, 'voice_agent'::regnamespace)"
 
@@ -30,6 +31,9 @@ USERS_RIGHTS = {
     "person_fences": {"SELECT"},
 }
 USERS_FUNCTIONS = {
+    "erase_person",
+    "set_remembering",
+    "withdraw_memory",
     "generation_of",
     "person_words",
     "remember",
@@ -37,7 +41,7 @@ USERS_FUNCTIONS = {
     "update_onboarding_details",
     "update_user_profile",
 }
-TRIGGER_FUNCTIONS = {"drop_write_of_older_generation"}
+TRIGGER_FUNCTIONS = {"drop_write_of_older_generation", "drop_write_of_unremembered"}
 """Definers that answer nobody: a trigger's function returns a row to the statement only."""
 
 
@@ -169,9 +173,23 @@ REQUESTS = [
     ("POST", "/rpc/ensure_profile", {"p_user": ALICE, "p_email": None}),
     ("POST", "/rpc/bind_person", {"p_user": ALICE, "p_email": None}),
     ("POST", "/rpc/remember", {"p_user": ALICE, "p_memories": []}),
-    ("POST", "/rpc/search_memory", {"p_user": ALICE, "p_words": ["x"], "p_limit": 5}),
+    ("POST", "/rpc/search_memory", {"p_user": ALICE, "p_words": ["x"], "p_limit": 5, "p_reach": 1}),
     ("POST", "/rpc/update_user_profile", {"p_user": ALICE, "p_changes": {}}),
     ("POST", "/rpc/update_onboarding_details", {"p_user": ALICE, "p_changes": {}}),
+    ("POST", "/rpc/erase_person", {"p_user": ALICE}),
+    ("POST", "/rpc/set_remembering", {"p_user": ALICE, "p_on": True}),
+    ("POST", "/rpc/withdraw_memory", {"p_user": ALICE, "p_id": ALICE}),
+    (
+        "POST",
+        "/rpc/move_person",
+        {"p_source": ALICE, "p_target": BOB, "p_email": None, "p_limit": 1},
+    ),
+    ("POST", "/rpc/restore_memories", {"p_user": ALICE, "p_memories": []}),
+    ("POST", "/rpc/restore_person", {"p_user": ALICE, "p_person": {}, "p_generation": 0}),
+    ("POST", "/rpc/raise_fence", {"p_user": ALICE, "p_generation": 0, "p_remembered": True}),
+    ("POST", "/rpc/list_people", {"p_after": None, "p_limit": 1}),
+    ("POST", "/rpc/list_idle_people", {"p_since": "2000-01-01", "p_after": None, "p_limit": 1}),
+    ("POST", "/rpc/delete_expired_memories", {"p_limit": 0}),
     ("GET", "/schema_migrations", None),
 ]
 

@@ -20,6 +20,7 @@ from migrations.apply import FOLDER, MigrationError, apply, migration_files
 TABLES = ("profiles", "memory", "user_profiles", "onboarding_details", "person_fences")
 ALL = [file.stem for file in migration_files()]
 ALICE = "edabafbb-61ad-51d6-9fd8-e976c892a731"
+BOB = "1bbc064c-d74a-56e6-a2b9-009139975e85"
 
 OLDER_DEPLOYMENT = """
     create table public.profiles (
@@ -264,6 +265,59 @@ def test_people_whose_ids_begin_alike_find_their_own_words_only(database):
     with psycopg.connect(database.url) as connection:
         query = "select public.search_memory(%s, array['cat'], 5, 2) -> 'found' -> 0 ->> 6"
         assert connection.execute(query, (ALICE,)).fetchone() == ("a cat",)
+
+
+@pytest.mark.parametrize("call", ["erase_person({})", "set_remembering({}, false)"])
+@pytest.mark.parametrize(
+    ("role", "subject", "may"),
+    [
+        ("authenticated", ALICE, True),
+        ("authenticated", BOB, False),
+        ("authenticated", None, False),
+        ("anon", None, False),
+        ("service_role", None, True),
+    ],
+)
+def test_nobody_but_the_person_and_the_service_role_erases_or_silences_them(
+    database, call, role, subject, may
+):
+    apply(database.url)
+    execute(database, f"insert into public.profiles (id) values ('{ALICE}')")
+    with psycopg.connect(database.url) as connection:
+        claims = json.dumps({"sub": subject} if subject else {})
+        connection.execute("select set_config('request.jwt.claims', %s, true)", (claims,))
+        connection.execute(f"set local role {role}")
+        statement = "select public." + call.format(f"'{ALICE}'::uuid")
+        if may:
+            connection.execute(statement)
+        else:
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(statement)
+
+
+@pytest.mark.parametrize("call", ["erase_person(null)", "set_remembering(null, false)"])
+def test_nobody_is_erased_or_silenced_by_null(database, call):
+    apply(database.url)
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        execute(database, f"select public.{call}")
+
+
+def test_of_who_is_not_remembered_the_database_takes_nothing_whoever_writes_it(database):
+    apply(database.url)
+    execute(database, f"insert into public.profiles (id) values ('{ALICE}')")
+    execute(database, f"select public.set_remembering('{ALICE}', false)")
+    execute(
+        database,
+        "set role service_role; insert into public.memory (id, user_id, category, key, value, "
+        f"generation) values (gen_random_uuid(), '{ALICE}', 'FACT', 'k', 'v', 99)",
+    )
+    execute(
+        database,
+        f"set role service_role; insert into public.user_profiles (user_id) values ('{ALICE}')",
+    )
+    with psycopg.connect(database.url) as connection:
+        assert connection.execute("select from public.memory").fetchall() == []
+        assert connection.execute("select from public.user_profiles").fetchall() == []
 
 
 def test_memories_from_before_places_get_theirs(database):

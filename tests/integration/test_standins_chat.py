@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 
-from livekit.agents import Agent, AgentSession, RunResult, llm
+import pytest
+from livekit.agents import Agent, AgentSession, APIStatusError, RunResult, llm
 
 from tests.standins import (
     Call,
     CallTools,
     OpenAIStandIn,
+    Refuse,
     ScriptedBrain,
     call,
 )
@@ -36,6 +38,31 @@ async def test_text_is_streamed_in_several_deltas_with_usage_at_the_end():
     assert openai.chats[0].request.last_user_text == "Hello"
     assert openai.chats[0].request.system_text == "You are a friendly assistant."
     assert openai.chats[0].outcome == "completed"
+    openai.assert_no_faults()
+
+
+async def test_a_form_for_the_answer_that_the_provider_would_refuse_is_a_fault():
+    loose = {"type": "object", "properties": {"a": {"type": "string"}}, "required": []}
+    wanted = {"name": "form", "strict": True, "schema": loose}
+    extra = {"response_format": {"type": "json_schema", "json_schema": wanted}}
+    with OpenAIStandIn() as openai:
+        async with openai_llm(openai) as model:
+            with pytest.raises(APIStatusError):
+                await model.chat(chat_ctx=_said("Hello"), extra_kwargs=extra).collect()
+    assert "additionalProperties must be false" in openai.faults[0]
+    assert "required must list exactly" in openai.faults[1]
+
+
+async def test_an_answer_in_json_and_a_refusal_are_told_apart_from_speech():
+    brain = ScriptedBrain().in_json(Refuse("I cannot.")).when("hello", "Hello!")
+    closed = {"type": "object", "properties": {}, "required": [], "additionalProperties": False}
+    wanted = {"name": "form", "strict": True, "schema": closed}
+    extra = {"response_format": {"type": "json_schema", "json_schema": wanted}}
+    with OpenAIStandIn(brain) as openai:
+        async with openai_llm(openai) as model:
+            refused = await model.chat(chat_ctx=_said("Hello"), extra_kwargs=extra).collect()
+            spoken = await model.chat(chat_ctx=_said("Hello")).collect()
+    assert (refused.text, spoken.text) == ("", "Hello!")
     openai.assert_no_faults()
 
 

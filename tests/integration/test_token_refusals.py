@@ -25,7 +25,7 @@ from storage.supabase_clients import SupabaseClients
 from storage.user_tokens import UserTokens
 from tests.services import started
 
-SEARCH = "/rpc/search_memory?p_user=WHO&p_words={color}&p_limit=9"
+SEARCH = "/rpc/search_memory?p_user=WHO&p_words={color}&p_limit=9&p_reach=1"
 ANOTHER_SECRET = "another project's secret, longer than 32 bytes"
 
 
@@ -156,7 +156,7 @@ REFUSED: dict[str, Callable[[SupabaseKeys, str], str]] = {
     [
         "/memory?select=value",
         "/profiles",
-        "/rpc/search_memory?p_user=WHO&p_words={color}&p_limit=9",
+        "/rpc/search_memory?p_user=WHO&p_words={color}&p_limit=9&p_reach=1",
     ],
 )
 def test_a_token_that_is_not_good_reaches_nothing(somebody, path, token_of):
@@ -169,7 +169,7 @@ def test_a_token_that_is_not_good_reaches_nothing(somebody, path, token_of):
 @pytest.mark.parametrize("sub", [None, "", str(uuid.uuid4())], ids=["none", "empty", "a stranger"])
 def test_a_token_without_a_person_reaches_no_row(somebody, sub):
     token = hs256(somebody.project.info.keys, somebody.uuid, sub=sub)
-    path = f"/rpc/search_memory?p_user={somebody.uuid}&p_words={{color}}&p_limit=9"
+    path = f"/rpc/search_memory?p_user={somebody.uuid}&p_words={{color}}&p_limit=9&p_reach=1"
     for answer in (
         ask(somebody, token),
         ask(somebody, token, "/profiles"),

@@ -5,7 +5,7 @@ They check what they receive, so that a wrong request fails the test. A test end
 """
 
 from tests.standins.brain import ScriptedBrain, echo
-from tests.standins.chat_answer import Answer, Brain, Call, CallTools, Say, call
+from tests.standins.chat_answer import Answer, Brain, Call, CallTools, Refuse, Say, call
 from tests.standins.chat_request import ChatRequest, ToolResult
 from tests.standins.deepgram import ConnectionDisturbance, DeepgramStandIn
 from tests.standins.exchange import Disturbance, Exchange
@@ -27,6 +27,7 @@ __all__ = [
     "Exchange",
     "KnownRecordings",
     "OpenAIStandIn",
+    "Refuse",
     "Say",
     "Script",
     "ScriptedBrain",

@@ -40,14 +40,29 @@ class ScriptedBrain:
 
         Args:
             heard: a part of the user's latest message, upper or lower case, or a predicate
-                on the whole request. The rule is not asked once tools have answered.
+                on the whole request. The rule is not asked once tools have answered, nor
+                where an answer in JSON is wanted.
             reply: the answer.
 
         Returns:
             The brain itself.
         """
         fits = _contains(heard) if isinstance(heard, str) else heard
-        self._rules.append((lambda request: not request.tool_results and fits(request), reply))
+        self._rules.append(
+            (lambda r: not r.tool_results and r.response_format is None and fits(r), reply)
+        )
+        return self
+
+    def in_json(self, reply: Reply) -> ScriptedBrain:
+        """Answer where an answer in JSON is wanted.
+
+        Args:
+            reply: the answer.
+
+        Returns:
+            The brain itself.
+        """
+        self._rules.append((lambda request: request.response_format is not None, reply))
         return self
 
     def after(self, tool: str, reply: Reply) -> ScriptedBrain:

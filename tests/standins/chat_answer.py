@@ -50,7 +50,14 @@ class CallTools:
     text: str = ""
 
 
-Answer = Say | CallTools
+@dataclass(frozen=True)
+class Refuse:
+    """Refuse to answer, in the place that a provider has for that beside the content."""
+
+    text: str
+
+
+Answer = Say | CallTools | Refuse
 Brain = Callable[[ChatRequest], Answer | str]
 """Answers a request; text alone is said. It runs in the stand-in's thread: no waiting."""
 
@@ -75,6 +82,10 @@ def deltas(answer: Answer, call_id: Callable[[], str]) -> Iterator[dict[str, Any
     Yields:
         The ``delta`` objects, the role's first.
     """
+    if isinstance(answer, Refuse):
+        yield {"role": "assistant", "content": None, "refusal": ""}
+        yield from ({"refusal": piece} for piece in _PIECE.findall(answer.text))
+        return
     text = answer.text
     yield {"role": "assistant", "content": "" if text else None}
     for piece in _PIECE.findall(text):

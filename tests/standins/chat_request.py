@@ -38,6 +38,22 @@ class ToolResult:
     output: str
 
 
+class JsonSchema(WireModel):
+    """The form that an answer is held to."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
+    description: str | None = None
+    schema_: dict[str, Any] = Field(alias="schema")
+    strict: bool
+
+
+class JsonSchemaFormat(WireModel):
+    """Asks for an answer in JSON of a form."""
+
+    type: Literal["json_schema"]
+    json_schema: JsonSchema
+
+
 class ChatRequest(WireModel):
     """One request for an answer, as the brain sees it."""
 
@@ -56,6 +72,7 @@ class ChatRequest(WireModel):
     service_tier: str | None = None
     store: bool | None = None
     metadata: dict[str, str] | None = None
+    response_format: JsonSchemaFormat | None = None
     user: str | None = None
     safety_identifier: str | None = None
     prompt_cache_key: str | None = None
@@ -113,7 +130,11 @@ def parse_chat_request(body: bytes) -> ChatRequest:
     request = parse_json(ChatRequest, body)
     if request.model not in CHAT_MODELS:
         raise ContractFault(f"model: there is no chat model '{request.model}'", status=404)
-    problems = [*_message_problems(request.messages), *_tool_problems(request)]
+    problems = [
+        *_message_problems(request.messages),
+        *_tool_problems(request),
+        *_format_problems(request),
+    ]
     if problems:
         raise ContractFault(problems)
     return request
@@ -162,6 +183,12 @@ def _tool_problems(request: ChatRequest) -> Iterator[str]:
     for tool in request.tools:
         for problem in strict_schema_problems(tool.function.parameters):
             yield f"tools.{tool.function.name}.{problem}"
+
+
+def _format_problems(request: ChatRequest) -> Iterator[str]:
+    if request.response_format is not None and request.response_format.json_schema.strict:
+        for problem in strict_schema_problems(request.response_format.json_schema.schema_):
+            yield f"response_format.{problem}"
 
 
 def _is_json_object(text: str) -> bool:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memory import Category, categorise
-from memory.gate import is_worth_keeping
+from memory.gate import Heard, Verdict, judge
 from memory.query import search_words
 
 
@@ -49,7 +49,7 @@ def test_any_text_has_a_category(text):
     ["uh", "yes okay", "Um, well...", "", "  ", "?!", "Thank you very much!", "mhm", "\U0001f600"],
 )
 def test_the_sound_of_talking_is_not_kept(text):
-    assert not is_worth_keeping(text)
+    assert judge(Heard(text)) is Verdict.FILLER
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_the_sound_of_talking_is_not_kept(text):
     ],
 )
 def test_what_says_something_is_kept(text):
-    assert is_worth_keeping(text)
+    assert judge(Heard(text)) is Verdict.KEPT
 
 
 def test_a_question_is_searched_by_the_words_that_carry_meaning():

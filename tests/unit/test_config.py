@@ -35,6 +35,9 @@ def test_a_variable_set_to_nothing_counts_as_unset():
         ("MEMORY_ENABLED", "perhaps"),
         ("TURN_DETECTION", "psychic"),
         ("SIP_VERIFIED_WHEN", "sip.trunkID"),
+        ("FACT_EXTRACTION", "psychic"),
+        ("FACT_CONFIDENCE", "2"),
+        ("TRANSCRIPT_CONFIDENCE", "high"),
     ],
 )
 def test_an_unusable_value_is_refused_in_a_sentence_that_names_its_variable(variable, value):

@@ -30,6 +30,7 @@ def test_everything_it_can_say_is_read():
             "openingLine": "Hello Alice!",
             "language": "pt-BR",
             "timeZone": "Europe/Lisbon",
+            "remember": False,
             "somethingNew": 1,
         }
     )
@@ -40,6 +41,7 @@ def test_everything_it_can_say_is_read():
         opening_line="Hello Alice!",
         language="pt-BR",
         time_zone="Europe/Lisbon",
+        remember=False,
     )
 
 
@@ -74,7 +76,22 @@ def test_an_unusable_field_is_left_out_and_named_without_its_value(field, value,
     assert str(value) not in caplog.text or value in ("", 7)
 
 
-@given(st.dictionaries(st.sampled_from(["identity", "voiceId", "timeZone", "x"]), json_values))
+@pytest.mark.parametrize("value", ["false", "no", 0, 1, [], {}])
+def test_what_says_neither_yes_nor_no_to_being_remembered_is_taken_for_no(value, caplog):
+    assert DispatchMetadata.parse(json.dumps({"remember": value})).remember is False
+    assert len(caplog.records) == 1
+
+
+@pytest.mark.parametrize("text", ['{"remember": true}', '{"remember": null}', "{}", "not JSON"])
+def test_who_says_nothing_against_it_is_remembered(text):
+    assert DispatchMetadata.parse(text).remember is True
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["identity", "voiceId", "timeZone", "remember", "x"]), json_values
+    )
+)
 def test_any_json_object_is_survived(given_fields):
     DispatchMetadata.parse(json.dumps(given_fields))
 

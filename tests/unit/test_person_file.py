@@ -128,3 +128,13 @@ def test_only_a_few_connections_stay_open(people: PersonFiles):
     first = store.retrieve("00000000-0000-5000-8000-000000000000", Category.FACT, "k")
     assert first is not None
     assert first.value == "0"
+
+
+def test_everybody_who_has_a_file_is_found_and_nothing_else(people: PersonFiles, data_dir: Path):
+    assert people.everybody() == []
+    for user in (ALICE, "1bbc064c-d74a-56e6-a2b9-009139975e85"):
+        with people.reading(user):
+            pass
+    (data_dir / "people" / "notes.db").touch()
+    (data_dir / "people" / f"{ALICE.upper()}.db").touch()
+    assert people.everybody() == ["1bbc064c-d74a-56e6-a2b9-009139975e85", ALICE]

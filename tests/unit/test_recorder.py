@@ -25,6 +25,9 @@ class ScriptedStore:
         self.gate = threading.Event()
         self.gate.set()
 
+    def drain(self, user: str, deadline_s: float) -> bool:
+        return True
+
     def store(self, user: str, memories: Sequence[NewMemory]) -> list[Memory]:
         self.gate.wait(10)
         if self.failures and (failure := self.failures.pop(0)) is not None:

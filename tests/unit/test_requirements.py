@@ -56,13 +56,20 @@ def pinned(*names: str) -> set[str]:
     return {match[1] for match in found if match}
 
 
+def origin_of(module: str) -> str:
+    try:
+        spec = importlib.util.find_spec(module)
+    except ValueError:  # put there by its library, and silent about where it came from
+        return origin_of(module.rpartition(".")[0])
+    assert spec is not None, f"{module} is not installed"
+    return str(spec.origin)
+
+
 def unpinned(modules: set[str], pins: set[str]) -> set[str]:
     known = distribution_of()
     missing = set()
     for module in modules:
-        spec = importlib.util.find_spec(module)
-        assert spec is not None, f"{module} is not installed"
-        name = known[str(spec.origin)].lower().replace("_", "-")
+        name = known[origin_of(module)].lower().replace("_", "-")
         if name not in pins:
             missing.add(name)
     return missing

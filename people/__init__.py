@@ -1,0 +1,63 @@
+"""Everything held about one person: exported, erased, moved, or not kept at all.
+
+`person_manager` is the session's own view. It opens its store (Supabase or SQLite, as the
+environment says) when it is first used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from people.manager import PersonManager
+from people.model import Erasure, ErasureUnfinishedError, Move, Standing
+from people.people import EraseElsewhere, ExportElsewhere, People
+from people.sqlite_store import SqlitePeopleStore
+from people.store import PeopleStore
+from people.supabase_store import SupabasePeopleStore
+from storage import Storage, default_storage
+
+__all__ = [
+    "EraseElsewhere",
+    "Erasure",
+    "ErasureUnfinishedError",
+    "ExportElsewhere",
+    "Move",
+    "People",
+    "PeopleStore",
+    "PersonManager",
+    "SqlitePeopleStore",
+    "Standing",
+    "SupabasePeopleStore",
+    "open_people",
+    "open_people_store",
+    "person_manager",
+]
+
+
+def open_people_store(storage: Storage) -> PeopleStore:
+    """Return the store of whole people of an open storage."""
+    if storage.supabase is not None:
+        return SupabasePeopleStore(storage.supabase)
+    if storage.people is None:
+        raise ValueError("the storage has neither Supabase nor a data folder")
+    return SqlitePeopleStore(storage.people)
+
+
+def open_people(
+    storage: Storage,
+    *,
+    also_erase: Mapping[str, EraseElsewhere] | None = None,
+    also_export: Mapping[str, ExportElsewhere] | None = None,
+) -> People:
+    """Return `People` over an open storage.
+
+    Args:
+        storage: whoever opened it closes it.
+        also_erase: what else is erased with a person, by the name of the place.
+        also_export: what else is exported, by the name of the place.
+    """
+    store = open_people_store(storage)
+    return People(store, also_erase=also_erase, also_export=also_export)
+
+
+person_manager = PersonManager(lambda: open_people(default_storage()))
