@@ -81,6 +81,16 @@ bench: $(DEVELOPMENT) ## what memory costs a join and a turn, beside the same wo
 	@$(BIN)/python -m devstack install livekit
 	@$(BIN)/python -m benchmarks.latency
 
+.PHONY: bench-recall
+bench-recall: $(DEVELOPMENT) ## what the search finds: make bench-recall FILE=conversations.json
+	@$(BIN)/python -m devstack install
+	@$(BIN)/python -m benchmarks.recall --backend both "$(FILE)"
+
+.PHONY: bench-memory
+bench-memory: $(DEVELOPMENT) ## how fast memory answers and stores in a store of a million
+	@$(BIN)/python -m devstack install
+	@$(BIN)/python -m benchmarks.memory --backend both
+
 .PHONY: migrate
 migrate: export DATABASE_URL ?=
 migrate: $(RUNTIME) ## apply the SQL migrations: make migrate DATABASE_URL=postgresql://...

@@ -97,10 +97,10 @@ def main() -> int:
     asked = parser.parse_args()
     conversations = read_conversations(asked.file)
     backends = ["sqlite", "supabase"] if asked.backend == "both" else [asked.backend]
-    results = {"FTS5, BM25": _measure(conversations, plain_fts5)}
+    results = {"FTS5, BM25": measure(conversations, plain_fts5)}
     for backend in backends:
         with _product(backend) as search_over:
-            results[backend] = _measure(conversations, search_over)
+            results[backend] = measure(conversations, search_over)
     _print(results)
     file = write_json(f"recall-{asked.backend}", _figures(results))
     print(f"\nwritten to {file}")
@@ -167,9 +167,15 @@ def _key(turn: Turn) -> str:
     return f"{TURN_KEY}{int(turn.told_at.timestamp() * 1000)}"
 
 
-def _measure(
+def measure(
     conversations: Sequence[Conversation], search_over: Callable[[Sequence[Turn]], Search]
 ) -> list[Result]:
+    """Return each question's recall.
+
+    Args:
+        conversations: what was told and is asked.
+        search_over: makes a search of a conversation's turns, which returns their keys.
+    """
     results = []
     for conversation in conversations:
         search = search_over(conversation.turns)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timezone
 
 from memory.model import Category, Memory, MemoryInputError, NewMemory, check_key, check_write_id
-from memory.search import RELEVANT_COVERAGE, search
+from memory.search import search
 from memory.store import MemoryStore
 from session_context import get_current_user, get_session_generation, get_session_remembered
 from storage import NotRememberedError, PersonErasedError
@@ -86,7 +86,7 @@ class MemoryManager:
             query: any text; operators in it are words like others.
             limit: how many at most; values outside 1 to 200 are brought into that range.
         """
-        return self._search(query, limit, 0.0)
+        return self._search(query, limit, only_relevant=False)
 
     def recall(self, text: str, limit: int = 10) -> list[Memory]:
         """Return what `search` does, but only what is relevant to the text, which may be nothing.
@@ -95,7 +95,7 @@ class MemoryManager:
             text: what the person said.
             limit: as for `search`.
         """
-        return self._search(text, limit, RELEVANT_COVERAGE)
+        return self._search(text, limit, only_relevant=True)
 
     def list_memories(self, category: str | None = None, limit: int = 50) -> list[Memory]:
         """Return current memories, newest first, of one category or of all."""
@@ -142,7 +142,7 @@ class MemoryManager:
         """
         return self._store().withdraw(get_current_user(), check_write_id(write_id))
 
-    def _search(self, text: str, limit: int, least_coverage: float) -> list[Memory]:
+    def _search(self, text: str, limit: int, *, only_relevant: bool) -> list[Memory]:
         if not get_session_remembered():
             return []
         return search(
@@ -151,7 +151,7 @@ class MemoryManager:
             text,
             _bounded(limit),
             now=datetime.now(timezone.utc),
-            least_coverage=least_coverage,
+            only_relevant=only_relevant,
         )
 
     def drain(self, deadline_s: float) -> bool:

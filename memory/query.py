@@ -19,8 +19,8 @@ _STOP_WORDS = frozenset(
     """
     a about actually also am an and any anything are as ask at be because been but by can
     could did do does doing done for from get getting give giving go goes going got had has have
-    having he her here hers
-    hey hi him his how i if in into is it its just know let like me mine my no not now of off
+    having he her here hers hey hi him his how i if in into is it its just know let like lot lots
+    me mine my no not now of off
     oh ok okay on or our out please remember remind say she should so some something tell than
     thanks that the their them then there these they this those to too uh um up us very was we
     well were what when where which who why will with would yes you your

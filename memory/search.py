@@ -6,15 +6,17 @@ from datetime import datetime
 
 from memory.model import Memory
 from memory.query import read_question
-from memory.ranking import rank
+from memory.ranking import Ranked, rank
 from memory.store import MemoryStore
 
 MOST_HITS = 64
-"""How many hits are ranked at least; more cost time, and none of them ranked high in
-benchmarks/recall.py."""
+"""How many hits are ranked at least; with more, benchmarks/recall.py finds no more."""
 
-RELEVANT_COVERAGE = 0.33
-"""How much of what is said a memory, with its neighbours, must hold to be called relevant."""
+RELEVANT_COVERAGE = 1 / 3
+"""How much of what is said one of the best three, with its neighbours, must hold for anything
+to be relevant; the others then must hold half of that."""
+
+_BEST = 3
 
 
 def search(
@@ -24,7 +26,7 @@ def search(
     limit: int,
     *,
     now: datetime,
-    least_coverage: float = 0.0,
+    only_relevant: bool = False,
 ) -> list[Memory]:
     """Return the current memories that fit a text best, best first.
 
@@ -34,7 +36,8 @@ def search(
         text: what was asked or said; operators in it are words like others.
         limit: how many at most.
         now: from where "yesterday" and recency count, with a time zone.
-        least_coverage: 0 to 1, how much of what the text says a memory must hold.
+        only_relevant: leave out what shares a word with the text and not what it is about,
+            which may leave nothing.
 
     Raises:
         MemoryInputError: the text is not text.
@@ -46,4 +49,12 @@ def search(
     forms = [term.forms for term in question.terms]
     candidates = store.candidates(user, forms, max(MOST_HITS, limit))
     ranked = rank(question, candidates, now)
-    return candidates.read([each.id for each in ranked if each.coverage >= least_coverage][:limit])
+    if only_relevant:
+        ranked = _relevant(ranked)
+    return candidates.read([each.id for each in ranked[:limit]])
+
+
+def _relevant(ranked: list[Ranked]) -> list[Ranked]:
+    if max((each.coverage for each in ranked[:_BEST]), default=0.0) < RELEVANT_COVERAGE:
+        return []
+    return [each for each in ranked if each.coverage >= RELEVANT_COVERAGE / 2]

@@ -69,7 +69,7 @@ drop function if exists public.search_memory(uuid, text[], integer);
 -- Runs with its owner's rights: under row level security the index on search would not be used,
 -- as @@ is not leakproof. So it checks the caller, and names the user in every condition.
 create or replace function public.search_memory(
-    p_user uuid, p_words text[], p_limit integer, p_reach integer
+    p_user uuid, p_words text[], p_limit integer, p_reach integer default 2
 )
 returns jsonb
 language plpgsql

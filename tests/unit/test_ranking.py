@@ -63,12 +63,6 @@ def test_words_are_compared_by_their_stem():
     assert order("who sails", found, 5) == ["we went sailing"]
 
 
-def test_words_that_stand_together_count_more():
-    apart = told("a house that is big and has windows which are all green")
-    together = told("a big green house that has windows all over of every kind")
-    assert order("green house", [apart, together])[0] == together.value
-
-
 def test_a_key_says_what_a_memory_is_about_and_that_of_a_turn_says_nothing():
     named, turn = told("blue", key="favorite_color"), told("my input", key="user_input_12")
     assert order("favorite color", [named]) == ["blue"]
