@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from memory.model import NewMemory
-from memory.outbox.entry import Entry, Forgetting, Write
+from memory.outbox.entry import Entry, Forgetting, Withdrawal, Write
 from memory.outbox.errors import UnreadableEntryError
 from memory.outbox.file import OutboxFile
 from memory.outbox.metrics import DELIVERED, DROPPED
@@ -50,7 +50,7 @@ class Delivery:
             if remembers:
                 self._remember(user, list(group))
             else:
-                self._forget(user, list(group))
+                self._take_away(user, list(group))
         full = len(batch) == self._batch
         self._batch = min(self._batch * 2, LARGEST_BATCH)
         return full
@@ -81,13 +81,16 @@ class Delivery:
             DROPPED.inc(dropped)
             logger.info("writes from before an erasure were dropped", extra={"writes": dropped})
 
-    def _forget(self, user: str, group: Sequence[tuple[Entry, Write]]) -> None:
+    def _take_away(self, user: str, group: Sequence[tuple[Entry, Write]]) -> None:
         for entry, write in group:
             # Once more is too much here: what was told again since would be deleted.
-            if not isinstance(write, Forgetting) or not self._still_waits(entry):
+            if not self._still_waits(entry):
                 continue
             try:
-                self._database.forget(user, write.category, write.key)
+                if isinstance(write, Forgetting):
+                    self._database.forget(user, write.category, write.key)
+                elif isinstance(write, Withdrawal):
+                    self._database.withdraw(user, write.write_id)
             except StorageRejectedError as error:
                 self._refuse(entry, error)
             except StorageError:

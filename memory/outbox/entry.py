@@ -22,6 +22,7 @@ class Kind(str, Enum):
 
     REMEMBER = "remember"
     FORGET = "forget"
+    WITHDRAW = "withdraw"
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,25 @@ class Forgetting:
         return self.key == key and self.category in (None, category)
 
 
-Write = NewMemory | Forgetting
+@dataclass(frozen=True)
+class Withdrawal:
+    """A write that undoes another one.
+
+    Attributes:
+        write_id: the other's id.
+        id: the withdrawal's own.
+    """
+
+    write_id: str
+    id: str = field(default_factory=lambda: str(uuid.uuid4()))
+
+    @property
+    def key(self) -> str:
+        """What it is about: the other write."""
+        return self.write_id
+
+
+Write = NewMemory | Forgetting | Withdrawal
 
 
 @dataclass(frozen=True)
@@ -104,6 +123,8 @@ class Entry:
                 category = content["category"]
                 wanted = None if category is None else Category.of(category)
                 return Forgetting(wanted, content["key"], self.write_id)
+            if self.kind == Kind.WITHDRAW.value:
+                return Withdrawal(content["write_id"], self.write_id)
         except (ValueError, TypeError, KeyError) as error:
             raise UnreadableEntryError("the row cannot be read by this version") from error
         raise UnreadableEntryError("the row is of a kind that this version does not know")
@@ -111,7 +132,9 @@ class Entry:
 
 def kind_of(write: Write) -> Kind:
     """Return the kind of a write."""
-    return Kind.FORGET if isinstance(write, Forgetting) else Kind.REMEMBER
+    if isinstance(write, NewMemory):
+        return Kind.REMEMBER
+    return Kind.FORGET if isinstance(write, Forgetting) else Kind.WITHDRAW
 
 
 def as_payload(write: Write) -> str:

@@ -22,8 +22,8 @@ def append(file: sqlite3.Connection, user: str, write: Write) -> Entry | None:
     dropped, as the database would do.
     """
     known = _select(file, "user = ? AND write_id = ?", (user, write.id))
-    if known:
-        return known[0]
+    if known and not _is_taken_away(file, known[-1]):
+        return known[-1]
     payload = json.loads(as_payload(write))
     if isinstance(write, NewMemory):
         if write.next_free_key:
@@ -40,7 +40,7 @@ def append(file: sqlite3.Connection, user: str, write: Write) -> Entry | None:
         user=user,
         kind=kind_of(write).value,
         write_id=write.id,
-        key=payload["key"],
+        key=payload.get("key", write.key),
         payload=json.dumps(payload, ensure_ascii=False),
         appended_at=time.time_ns() // 1000,
     )
@@ -146,6 +146,18 @@ def _next_ordinal(file: sqlite3.Connection) -> int:
     given = file.execute("SELECT max(seq) FROM sqlite_sequence WHERE name = 'entry'").fetchone()[0]
     there = file.execute("SELECT max(ordinal) FROM entry").fetchone()[0]
     return 1 + max(given or 0, there or 0)
+
+
+def _is_taken_away(file: sqlite3.Connection, entry: Entry) -> bool:
+    # What was forgotten or withdrawn after it was told may be told again, by the same id.
+    later = (
+        "SELECT 1 FROM entry WHERE user = ? AND ordinal > ? AND problem IS NULL "
+        "AND ((kind = ? AND key = ?) OR (kind = ? AND key = ?))"
+    )
+    forgotten = (Kind.FORGET.value, entry.key)
+    withdrawn = (Kind.WITHDRAW.value, entry.write_id)
+    values = (entry.user, entry.ordinal, *forgotten, *withdrawn)
+    return file.execute(later, values).fetchone() is not None
 
 
 def _free_key(file: sqlite3.Connection, user: str, key: str) -> str:

@@ -15,19 +15,18 @@ from typing import NamedTuple
 from memory.candidates import Candidates
 from memory.model import TURN_KEY, Category, Memory, MemoryInputError, NewMemory
 from memory.outbox.drainer import Drainer
-from memory.outbox.entry import Entry, Forgetting, Write, as_stored
+from memory.outbox.entry import Entry, Forgetting, Withdrawal, Write, as_stored
 from memory.outbox.errors import OutboxFullError, OutboxUnwritableError, UnreadableEntryError
 from memory.outbox.file import OutboxFile
 from memory.outbox.overlay import Overlay, has_expired
 from memory.store import MemoryStore
-from storage import StorageError, StorageRejectedError, StorageUnavailableError
+from storage import StorageError, StorageRejectedError
 
 logger = logging.getLogger("memory.outbox")
 
 _MOST_RESULTS = 200
 _JUST_NOW = timedelta(hours=1)
 _POLL_S = 0.02
-_WITHDRAW_S = 1.0
 _KNOWN_PEOPLE = 64
 
 
@@ -86,6 +85,10 @@ class OutboxMemoryStore(MemoryStore, AbstractContextManager["OutboxMemoryStore"]
             if not waiting:
                 raise
             return _unless_expired(waiting[0])
+        if stored is not None and overlay.withdraws(stored.id):
+            # Hidden until it is gone from the database too: what it superseded is current.
+            current = self.history(user, category, key)
+            return _unless_expired(current[0]) if current else None
         if not waiting or (stored and _age(stored) > _age(waiting[0])):
             return stored
         return _unless_expired(waiting[0])
@@ -116,16 +119,19 @@ class OutboxMemoryStore(MemoryStore, AbstractContextManager["OutboxMemoryStore"]
         return overlay.related(stored, write_ids) if overlay else stored
 
     def withdraw(self, user: str, write_id: str) -> bool:
-        """Deliver what the person told so far, and withdraw the write from the database.
+        """Append the withdrawal to the outbox.
 
-        Raises:
-            StorageUnavailableError: it is not delivered within a second.
+        Returns:
+            Whether this host knows the write; True where the database cannot say.
         """
-        if not self.drain(user, _WITHDRAW_S):
-            raise StorageUnavailableError(
-                "the write still waits in the outbox; withdraw it once it is delivered"
-            )
-        return self._database.withdraw(user, write_id)
+        known = self._knows(user, write_id)
+        if not known:
+            return False
+        try:
+            self._append(user, [Withdrawal(write_id)])
+        except OutboxUnwritableError:
+            return self._database.withdraw(user, write_id)
+        return True
 
     def history(self, user: str, category: Category, key: str) -> list[Memory]:
         """Return the values of both."""
@@ -204,6 +210,16 @@ class OutboxMemoryStore(MemoryStore, AbstractContextManager["OutboxMemoryStore"]
             return max(len(waiting), 1)
         here = {memory.id for memory in stored if not overlay.forgets(memory.category, key)}
         return len(waiting | here)
+
+    def _knows(self, user: str, write_id: str) -> bool:
+        overlay = self._overlay(user)
+        if overlay.is_known(write_id):
+            return True
+        try:
+            stored = overlay.related(self._database.related(user, [write_id]), [write_id])
+        except StorageError:
+            return not overlay.withdraws(write_id)
+        return any(memory.id == write_id for memory in stored)
 
     def _overlay(self, user: str) -> Overlay:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ _OTHERWISE = {
     "test_a_key_that_may_move_on_takes_the_next_free_number",
     "test_memories_of_a_session_know_their_place_in_it",
     "test_what_stands_beside_a_hit_in_its_session_is_found_with_it",
+    "test_a_withdrawn_write_gives_its_place_back_to_the_value_before",
 }
 
 globals().update(
@@ -119,6 +121,41 @@ def test_once_delivered_what_stands_beside_a_hit_in_its_session_is_found_with_it
     waits = not isinstance(store, Delivered)
     around = values(found(store, user, "instrument"))
     assert set(around) == set(told[:1] if waits else told)
+
+
+def test_a_withdrawn_write_gives_way_to_the_value_before(store, user):
+    [blue] = put(store, user, new("blue", created_at=NOON, session_id="s"))
+    [red] = put(store, user, new("red", created_at=NOON + timedelta(seconds=1)))
+    assert store.withdraw(user, red.id) is True
+    assert [m.id for m in store.history(user, Category.FACT, "color")] == [blue.id]
+    assert store.retrieve(user, Category.FACT, "color").value == "blue"
+    assert found(store, user, "red") == []
+    assert store.withdraw(user, red.id) is False
+
+
+def test_what_was_withdrawn_or_forgotten_can_be_told_again_by_the_same_id(store, user):
+    blue = new("blue", "color")
+    put(store, user, blue)
+    store.withdraw(user, blue.id)
+    put(store, user, blue)
+    assert store.retrieve(user, Category.FACT, "color").value == "blue"
+    store.forget(user, None, "color")
+    put(store, user, blue)
+    assert store.retrieve(user, Category.FACT, "color").value == "blue"
+
+
+def test_a_withdrawal_that_waits_hides_what_the_database_still_has(storage, outbox, user):
+    database = open_memory_store(storage)
+    put(database, user, new("old color", "color", created_at=NOON))
+    [newer] = put(database, user, new("new color", "color"))
+    store = OutboxMemoryStore(outbox, database)
+    assert store.withdraw(user, newer.id) is True
+    assert store.retrieve(user, Category.FACT, "color").value == "old color"
+    assert values(store.history(user, Category.FACT, "color")) == ["old color"]
+    assert database.retrieve(user, Category.FACT, "color").value == "new color"
+    Drainer(outbox, lambda: database).run_once()
+    assert database.retrieve(user, Category.FACT, "color").value == "old color"
+    store.close()
 
 
 def test_what_waits_is_laid_over_what_is_there(storage, outbox, user):
