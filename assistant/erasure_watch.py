@@ -60,6 +60,11 @@ class ErasureWatch:
             return self._is_news(seen)
         return False
 
+    @property
+    def latest(self) -> int:
+        """The newest generation that was seen or that the session knows; 0 where none is."""
+        return max(self._known or 0, get_session_generation() or 0)
+
     def forget(self) -> None:
         """Take the next generation that is seen for the session's own: it has begun anew."""
         self._known = None

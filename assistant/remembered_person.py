@@ -24,7 +24,7 @@ from memory import Memory, MemoryManager
 from memory.recall import Recall
 from memory.recorder import Recorder, UserTurn
 from profiles import Person, ProfileManager
-from session_context import get_session_generation, get_session_user_uuid
+from session_context import get_session_generation, get_session_user_uuid, set_session_generation
 from storage import StorageError, StoreThreads
 
 logger = logging.getLogger("assistant.remembered_person")
@@ -186,9 +186,16 @@ class RememberedPerson:
         tools.turns.erase()
         tools.offered = []
         await tools.context.clear(self._instructions(Person()), speech=speech)
+        self._take_generation()
         await self._bind()
         if self._watch is not None:
             self._watch.forget()
+
+    def _take_generation(self) -> None:
+        # Also where binding fails: what is said from now on must not count as erased.
+        latest = self._watch.latest if self._watch is not None else 0
+        if latest > (get_session_generation() or 0) and get_session_user_uuid() is not None:
+            set_session_generation(latest)
 
     async def _bind(self) -> None:
         """Make the profile's row, by which the session learns the generation."""

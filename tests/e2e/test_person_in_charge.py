@@ -2,33 +2,41 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
+from devstack.machine import PROJECT_ROOT
 from devstack.waiting import eventually
 from session_context import livekit_identity_to_uuid
-from storage.person_file import PersonFiles
 from tests.e2e.conftest import Deployment, deployment
 from tests.standins import OpenAIStandIn, ScriptedBrain, Timing, call
 
-AGENT = Path(__file__).with_name("erasing_agent.py")
+
+def erase(running: Deployment, identity: str) -> None:
+    """Erase somebody as an operator does, from a process of its own."""
+    subprocess.run(
+        [sys.executable, "-m", "memory", "erase", "--identity", identity, "--yes"],
+        cwd=PROJECT_ROOT,
+        env={**os.environ, **running.settings},
+        check=True,
+        capture_output=True,
+    )
 
 
-@pytest.fixture
-def erasable(worker_settings: dict[str, str]) -> Iterator[Deployment]:
-    with deployment(worker_settings, entrypoint=AGENT) as running:
-        yield running
-
-
-async def test_every_phrase_does_what_it_says_in_one_session(erasable, identity, new_room):
+# Supabase has it a moment later than the session, which reads over what waits in the outbox.
+async def test_every_phrase_does_what_it_says_in_one_session(any_deployment, identity, new_room):
     user = livekit_identity_to_uuid(identity)
 
     def facts() -> dict[str, str]:
-        return {f.key: f.value for f in erasable.memories.list_facts(user, 50)}
+        """What the tools keep; the name is read from what was said, some time behind it."""
+        kept = any_deployment.memories.list_facts(user, 50)
+        return {fact.key: fact.value for fact in kept if fact.key != "first_name"}
 
-    async with erasable.join(identity, new_room()) as person:
+    async with any_deployment.join(identity, new_room()) as person:
         await person.hear()
         await person.ask("my name is anna")
         await person.ask("my favorite color is blue")
@@ -38,21 +46,21 @@ async def test_every_phrase_does_what_it_says_in_one_session(erasable, identity,
 
         corrected = await person.ask("That's wrong, my address is 7 Main Street")
         assert "corrected address: 5 Main Street; it is now: 7 Main Street" in corrected
-        assert facts()["address"] == "7 Main Street"
+        await eventually(lambda: facts()["address"] == "7 Main Street")
 
         await person.ask("my pin is 1234")
         assert "forgot pin: 1234" in await person.ask("forget that")
-        assert "1234" not in " ".join(erasable.values(identity))
+        await eventually(lambda: "1234" not in " ".join(any_deployment.values(identity)))
         assert "remembered again: pin: 1234" in await person.ask("undo")
-        assert facts()["pin"] == "1234"
+        await eventually(lambda: facts().get("pin") == "1234")
         assert "forgot pin: 1234" in await person.ask("forget my pin")
 
         await person.ask("don't remember this: I am ill")
         await person.ask("my doctor is Dr Grey")
         await person.ask("you can remember again")
         await person.ask("my pet is a cat")
-        assert set(facts()) == {"address", "favorite_color", "pet"}
-        said = " ".join(erasable.values(identity))
+        await eventually(lambda: set(facts()) == {"address", "favorite_color", "pet"})
+        said = " ".join(any_deployment.values(identity))
         assert "ill" not in said.split()
         assert "Grey" not in said
 
@@ -61,26 +69,23 @@ async def test_every_phrase_does_what_it_says_in_one_session(erasable, identity,
         assert set(facts()) == {"address", "favorite_color", "pet"}
         await person.ask("forget everything")
         assert "It is done" in await person.ask("yes")
-        assert erasable.values(identity) == []
+        assert any_deployment.values(identity) == []
         assert "Nothing yet" in await person.ask("what do you know about me?")
         await person.ask("my favorite color is green")
     await eventually(lambda: facts() == {"favorite_color": "green"})
 
 
-async def test_an_erasure_from_elsewhere_reaches_the_live_session(erasable, identity, new_room):
-    user = livekit_identity_to_uuid(identity)
-    async with erasable.join(identity, new_room()) as person:
+async def test_an_erasure_from_elsewhere_reaches_the_live_session(
+    any_deployment, identity, new_room
+):
+    async with any_deployment.join(identity, new_room()) as person:
         await person.hear()
         await person.ask("my favorite color is blue")
-        people = PersonFiles(Path(erasable.settings["DATA_DIR"]))
-        with people.writing(user) as file:
-            file.execute("DELETE FROM memory")
-            file.execute("UPDATE fence SET generation = generation + 1")
-        people.close()
+        erase(any_deployment, identity)
         assert "nothing is known" in await person.ask("what is my favorite color?")
         await person.ask("my favorite color is green")
-    await eventually(lambda: "green" in erasable.values(identity))
-    assert "blue" not in " ".join(erasable.values(identity))
+    await eventually(lambda: "green" in any_deployment.values(identity))
+    assert "blue" not in " ".join(any_deployment.values(identity))
 
 
 def hasty() -> ScriptedBrain:
@@ -105,7 +110,7 @@ async def test_a_models_call_erases_only_after_the_persons_own_yes(
     worker_settings, openai, identity, new_room
 ):
     settings = {**worker_settings, **openai.environment, "TURN_DETECTION": "vad"}
-    with deployment(settings, entrypoint=AGENT) as running:
+    with deployment(settings) as running:
         async with running.join(identity, new_room()) as person:
             await person.hear()
             await person.ask("my color is blue")

@@ -237,6 +237,20 @@ async def test_a_store_that_is_away_when_the_session_begins_anew_is_tried_again(
         assert any("the mountains" in line for line in talk.model.seen)
 
 
+async def test_what_is_said_after_an_erasure_was_noticed_is_kept_though_binding_failed(data_dir):
+    async with talk_of(ALICE, data_dir) as talk:
+        await known(talk)
+
+        def away() -> bool:
+            raise StorageUnavailableError("away")
+
+        talk.profiles.ensure_exists = away  # type: ignore[method-assign]
+        talk.erasures.from_elsewhere()
+        await talk.says("what was it again")
+        await talk.says("I love the sea")
+        assert talk.values() == ["I love the sea"]
+
+
 @pytest.mark.parametrize(
     "text",
     ["yes", "Yes.", "uh, yes please", "Yeah, delete it all", "go ahead", "Ja, bitte", "Sí", "oui",
