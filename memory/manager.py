@@ -73,11 +73,19 @@ class MemoryManager:
         Raises:
             MemoryInputError: the key is empty, too long or not text.
         """
+        found = self.current(category, key)
+        return found.value if found else None
+
+    def current(self, category: str, key: str) -> Memory | None:
+        """Return the memory whose value `retrieve` gives, or None.
+
+        Raises:
+            MemoryInputError: the key is empty, too long or not text.
+        """
         check_key(key)
         if get_session_remembered() is False:
             return None
-        found = self._store().retrieve(get_current_user(), Category.of(category), key)
-        return found.value if found else None
+        return self._store().retrieve(get_current_user(), Category.of(category), key)
 
     def search(self, query: str, limit: int = 10) -> list[Memory]:
         """Return the current memories that fit the query best, best first.

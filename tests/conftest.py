@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+import session_context
 from config import variables
 from tests import leaks
 
@@ -45,6 +46,16 @@ def _no_settings_of_the_developer() -> Iterator[None]:
     yield
     os.environ.clear()
     os.environ.update(saved)
+
+
+@pytest.fixture(autouse=True)
+def _nobody_is_bound(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(session_context, "_process_binding", None)
+    user = session_context._context_user.set(None)
+    binding = session_context._context_binding.set(None)
+    yield
+    session_context._context_user.reset(user)
+    session_context._context_binding.reset(binding)
 
 
 @pytest.fixture(autouse=True)

@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 import re
+import time
+from contextlib import suppress
+from itertools import product
 
 from assistant.tools.telling import is_turn, slug
 from memory import Category, Memory, MemoryManager
 from memory.manager import MOST_RESULTS
 from memory.query import search_words
+from storage import StorageError
 
 _MOST_FITS = 8
 _SHORTEST_VALUE = 4
+_LONGEST_LOOK_S = 0.5
 
 
 def find_key(memory: MemoryManager, category: str | None, key: str) -> list[Memory]:
     """Return the current values under a key, in the category or else in every one.
 
-    The key may be spelled as words.
+    The key may be spelled as words. While the database is away, what was told a moment ago is
+    found all the same.
     """
     keys = {key, slug(key)}
-    same = [each for each in memory.list_facts(MOST_RESULTS) if each.key in keys]
+    try:
+        same = [each for each in memory.list_facts(MOST_RESULTS) if each.key in keys]
+    except StorageError:
+        if waiting := _waiting(memory, category, keys):
+            return waiting
+        raise
     if not same:
         found = memory.search(key.replace("_", " "), MOST_RESULTS)
         same = [each for each in found if each.key in keys]
@@ -27,6 +38,18 @@ def find_key(memory: MemoryManager, category: str | None, key: str) -> list[Memo
         in_category = [each for each in same if each.category is Category.of(category)]
         return in_category or same
     return same
+
+
+def _waiting(memory: MemoryManager, category: str | None, keys: set[str]) -> list[Memory]:
+    categories = [each.value for each in Category] if category is None else [category]
+    ends_at = time.monotonic() + _LONGEST_LOOK_S
+    for each, key in product(categories, sorted(keys)):
+        if time.monotonic() > ends_at:
+            break
+        with suppress(StorageError):  # that it is away is known; what it lacks may wait here
+            if found := memory.current(each, key):
+                return [found]
+    return []
 
 
 def best_fits(memory: MemoryManager, words: str) -> list[Memory]:

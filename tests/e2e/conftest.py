@@ -17,6 +17,7 @@ from devstack.servers.livekit import LiveKitInfo, LiveKitServer
 from devstack.servers.supabase import SupabaseProject
 from devstack.servers.worker import Worker
 from memory import MemoryStore, open_memory_store
+from memory.model import TURN_KEY
 from profiles import ProfileStore, open_profile_store
 from session_context import livekit_identity_to_uuid
 from storage import Storage, open_storage
@@ -52,6 +53,12 @@ class Deployment:
         """Somebody about to enter a room; ``token`` is what `access_token` takes."""
         made = access_token(self.livekit, identity, room, **token)
         return Participant(self.livekit, made, publish_track=publish_track)
+
+    def said(self, identity: str) -> list[str]:
+        """What is kept of what somebody said, oldest first, without the facts in it."""
+        user = livekit_identity_to_uuid(identity)
+        kept = reversed(self.memories.list_memories(user, None, 200))
+        return [m.value for m in kept if m.key.startswith(TURN_KEY)]
 
     def values(self, identity: str) -> list[str]:
         """What is currently kept of somebody, oldest first."""

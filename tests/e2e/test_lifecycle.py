@@ -87,7 +87,7 @@ async def test_sigterm_ends_a_job_in_order_with_what_was_said_kept(
         process.send_signal(signal.SIGTERM)
         await eventually(lambda: not process.is_running())
         assert await agents_in(sqlite_deployment, room) == 0
-    assert sqlite_deployment.values(identity) == ["I love hiking"]
+    assert sqlite_deployment.said(identity) == ["I love hiking"]
     assert "job received SIGTERM; shutting down" in sqlite_deployment.worker.log()
 
 

@@ -59,7 +59,7 @@ async def test_after_a_turn_to_which_the_model_gave_no_reply_the_next_is_answere
         assert await person.ask("I love the sea") == "I heard I love the sea."
         assert "Unhandled" not in running.worker.log()
     said = ["I love hiking", "I love the sea"]
-    await eventually(lambda: running.values(identity) == said)
+    await eventually(lambda: running.said(identity) == said)
 
 
 async def test_a_model_that_is_gone_for_good_ends_the_session_and_its_room(
@@ -71,7 +71,7 @@ async def test_a_model_that_is_gone_for_good_ends_the_session_and_its_room(
         for _ in range(MOST_FAILED_TURNS + 1):
             await _fail(person, openai)
         await asyncio.wait_for(person.disconnected.wait(), 30)
-    assert set(running.values(identity)) == {"I love hiking"}
+    assert set(running.said(identity)) == {"I love hiking"}
 
 
 async def _fail(person: Participant, openai: OpenAIStandIn) -> None:

@@ -74,7 +74,7 @@ async def test_a_store_that_breaks_in_the_middle_costs_nobody_the_conversation(
         faulty.proxy.set(Mode.PASS)
         # What was said meanwhile is kept once the store is back, in order and once.
         said = [f"I love hiking on mountain {number}" for number in range(3)]
-        await eventually(lambda: faulty.running.values(identity)[-3:] == said, PROMPTLY_S + 10)
+        await eventually(lambda: faulty.running.said(identity)[-3:] == said, PROMPTLY_S + 10)
         assert "remember" in await person.ask("my favorite color is blue", PROMPTLY_S)
     async with faulty.running.join(identity, new_room()) as person:
         assert "Welcome back, Anna!" in (await person.hear(PROMPTLY_S)).text

@@ -6,14 +6,12 @@ import asyncio
 import contextvars
 import threading
 import uuid
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import session_context
 from session_context import (
     DEFAULT_USER_UUID,
     IdentityError,
@@ -39,16 +37,6 @@ VECTORS = {
 }
 
 identities = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40)
-
-
-@pytest.fixture(autouse=True)
-def _fresh_context(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(session_context, "_process_binding", None)
-    user = session_context._context_user.set(None)
-    binding = session_context._context_binding.set(None)
-    yield
-    session_context._context_user.reset(user)
-    session_context._context_binding.reset(binding)
 
 
 @pytest.mark.parametrize(("identity", "expected"), VECTORS.items())
