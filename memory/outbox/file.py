@@ -38,6 +38,14 @@ class OutboxFile:
         self._reader = Lane(data_dir)  # a read never waits for another thread's sync
         self._listeners: list[Callable[[], None]] = []
 
+    @property
+    def exists(self) -> bool:
+        """Whether there is a file, as far as this process may see."""
+        try:
+            return (self.folder / "outbox.db").exists()
+        except OSError:
+            return False
+
     def on_append(self, tell: Callable[[], None]) -> None:
         """Call ``tell`` after each append of this process."""
         self._listeners.append(tell)
@@ -122,6 +130,13 @@ class OutboxFile:
         """Let everything that is set aside wait again, and return how much that is."""
         with self._writing() as file:
             return rows.retry_all(file)
+
+    def withdraw(self, user: str, write_id: str) -> bool:
+        """Delete a person's write, one that is set aside too, and tell whether it was there."""
+        if not self._read(lambda file: rows.holds(file, user, write_id)):
+            return False
+        with self._writing() as file:
+            return rows.withdraw(file, user, write_id)
 
     def erase(self, user: str, *, generation: int | None = None) -> int:
         """Delete all of a person's rows, from the -wal as well, and return how many.

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
 
 from memory.model import NewMemory
-from memory.outbox.entry import Entry, Kind, Write, as_payload, kind_of
+from memory.outbox.entry import Entry, Forgetting, Kind, Write, as_payload, kind_of
 
 _COLUMNS = ", ".join(each.name for each in fields(Entry))
 
@@ -22,8 +22,9 @@ def append(file: sqlite3.Connection, user: str, write: Write) -> Entry | None:
     dropped, as the database would do.
     """
     known = _select(file, "user = ? AND write_id = ?", (user, write.id))
-    if known:
+    if known and not _is_forgotten(file, known[0]):
         return known[0]
+    delete(file, [entry.ordinal for entry in known])  # told again after it was forgotten
     payload = json.loads(as_payload(write))
     if isinstance(write, NewMemory):
         if write.next_free_key:
@@ -35,6 +36,8 @@ def append(file: sqlite3.Connection, user: str, write: Write) -> Entry | None:
             return None
         elif write.generation > known_generation:
             learn_generation(file, user, write.generation)
+    else:
+        _forget_set_aside(file, user, write)
     entry = Entry(
         ordinal=_next_ordinal(file),
         user=user,
@@ -108,6 +111,17 @@ def retry_all(file: sqlite3.Connection) -> int:
     return file.execute("UPDATE entry SET problem = NULL WHERE problem IS NOT NULL").rowcount
 
 
+def holds(file: sqlite3.Connection, user: str, write_id: str) -> bool:
+    """Tell whether a person's write is here, be it set aside."""
+    return bool(_select(file, "user = ? AND write_id = ?", (user, write_id), 1))
+
+
+def withdraw(file: sqlite3.Connection, user: str, write_id: str) -> bool:
+    """Delete a person's write, and tell whether it was there."""
+    where = "WHERE user = ? AND write_id = ?"
+    return file.execute(f"DELETE FROM entry {where}", (user, write_id)).rowcount > 0  # noqa: S608 - constants
+
+
 def erase(file: sqlite3.Connection, user: str) -> int:
     """Delete all rows of a person, those set aside as well, and return how many."""
     return file.execute("DELETE FROM entry WHERE user = ?", (user,)).rowcount
@@ -142,6 +156,32 @@ def used_bytes(file: sqlite3.Connection) -> int:
     return (pages - free) * size
 
 
+def _is_forgotten(file: sqlite3.Connection, entry: Entry) -> bool:
+    """Tell whether a forgetting that waits behind the row will delete what it stores."""
+    later = "user = ? AND key = ? AND kind = ? AND ordinal > ? AND problem IS NULL"
+    given = (entry.user, entry.key, Kind.FORGET.value, entry.ordinal)
+    return any(
+        _category_of(forgetting) in (None, _category_of(entry))
+        for forgetting in _select(file, later, given)
+    )
+
+
+def _forget_set_aside(file: sqlite3.Connection, user: str, forgetting: Forgetting) -> None:
+    # A row that is tried again later would otherwise come after the forgetting.
+    aside = "user = ? AND key = ? AND kind = ? AND problem IS NOT NULL"
+    found = _select(file, aside, (user, forgetting.key, Kind.REMEMBER.value))
+    wanted = None if forgetting.category is None else forgetting.category.value
+    delete(file, [each.ordinal for each in found if wanted in (None, _category_of(each))])
+
+
+def _category_of(entry: Entry) -> str | None:
+    try:
+        category = json.loads(entry.payload)["category"]
+    except (ValueError, TypeError, KeyError):
+        return None  # it cannot be read any more
+    return category if isinstance(category, str) else None
+
+
 def _next_ordinal(file: sqlite3.Connection) -> int:
     given = file.execute("SELECT max(seq) FROM sqlite_sequence WHERE name = 'entry'").fetchone()[0]
     there = file.execute("SELECT max(ordinal) FROM entry").fetchone()[0]
@@ -159,7 +199,7 @@ def _free_key(file: sqlite3.Connection, user: str, key: str) -> str:
 
 
 def _select(
-    file: sqlite3.Connection, condition: str, values: Sequence[str], limit: int = -1
+    file: sqlite3.Connection, condition: str, values: Sequence[str | int], limit: int = -1
 ) -> list[Entry]:
     found = file.execute(
         f"SELECT {_COLUMNS} FROM entry WHERE {condition} ORDER BY ordinal LIMIT ?",  # noqa: S608 - constants only

@@ -125,7 +125,9 @@ class OutboxMemoryStore(MemoryStore, AbstractContextManager["OutboxMemoryStore"]
             raise StorageUnavailableError(
                 "the write still waits in the outbox; withdraw it once it is delivered"
             )
-        return self._database.withdraw(user, write_id)
+        withdrawn = self._database.withdraw(user, write_id)
+        # What was set aside may be tried again one day.
+        return self._outbox.withdraw(user, write_id) or withdrawn
 
     def history(self, user: str, category: Category, key: str) -> list[Memory]:
         """Return the values of both."""
@@ -141,11 +143,17 @@ class OutboxMemoryStore(MemoryStore, AbstractContextManager["OutboxMemoryStore"]
         Returns:
             How many values this host knows to be gone by it; at least 1 where the database
             cannot say how many it has.
+
+        Raises:
+            OutboxUnwritableError: the forgetting cannot wait behind what waits, which would
+                bring back what it deletes.
         """
         known = self._known(user, category, key)
         try:
             self._append(user, [Forgetting(category, key)])
         except OutboxUnwritableError:
+            if self._may_deliver(user):
+                raise
             return self._database.forget(user, category, key)
         return known
 
@@ -178,6 +186,13 @@ class OutboxMemoryStore(MemoryStore, AbstractContextManager["OutboxMemoryStore"]
     ) -> None:
         """Close it."""
         self.close()
+
+    def _may_deliver(self, user: str) -> bool:
+        """Whether something of the person's waits, or may: what cannot be read may be salvaged."""
+        try:
+            return self._outbox.is_waiting(user)
+        except OutboxUnwritableError:
+            return self._outbox.exists
 
     def _append(self, user: str, writes: Sequence[Write]) -> list[Write]:
         try:
