@@ -56,6 +56,7 @@ async def test_afterwards_the_model_sees_nothing_of_before_and_the_session_goes_
         assert talk.model.seen == ["system: You talk with None.", "user: I love the sea"]
         assert [i.text_content for i in talk.session.history.messages()][:1] == ["I love the sea"]
         assert talk.values() == ["I love the sea"]
+        await talk.noted()
         profile = talk.profiles.get().profile
         assert profile is not None
         assert not profile.is_first_login
