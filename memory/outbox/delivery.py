@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from memory.model import NewMemory
-from memory.outbox.entry import Entry, Forgetting, Write
+from memory.outbox.entry import Entry, Forgetting, Withdrawal, Write
 from memory.outbox.errors import UnreadableEntryError
 from memory.outbox.file import OutboxFile
 from memory.outbox.metrics import DELIVERED, DROPPED
@@ -84,10 +84,10 @@ class Delivery:
     def _forget(self, user: str, group: Sequence[tuple[Entry, Write]]) -> None:
         for entry, write in group:
             # Once more is too much here: what was told again since would be deleted.
-            if not isinstance(write, Forgetting) or not self._still_waits(entry):
+            if isinstance(write, NewMemory) or not self._still_waits(entry):
                 continue
             try:
-                self._database.forget(user, write.category, write.key)
+                self._take_away(user, write)
             except StorageRejectedError as error:
                 self._refuse(entry, error)
             except StorageError:
@@ -95,6 +95,12 @@ class Delivery:
                 raise
             else:
                 self._done([entry.ordinal])
+
+    def _take_away(self, user: str, write: Forgetting | Withdrawal) -> None:
+        if isinstance(write, Forgetting):
+            self._database.forget(user, write.category, write.key)
+        else:
+            self._database.withdraw(user, write.key)
 
     def _still_waits(self, entry: Entry) -> bool:
         first = self._outbox.waiting(entry.user, 1)

@@ -22,6 +22,7 @@ class Kind(str, Enum):
 
     REMEMBER = "remember"
     FORGET = "forget"
+    WITHDRAW = "withdraw"
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,20 @@ class Forgetting:
         return self.key == key and self.category in (None, category)
 
 
-Write = NewMemory | Forgetting
+@dataclass(frozen=True)
+class Withdrawal:
+    """A write that undoes another one.
+
+    Attributes:
+        key: the other write's id.
+        id: its own.
+    """
+
+    key: str
+    id: str = field(default_factory=lambda: str(uuid.uuid4()))
+
+
+Write = NewMemory | Forgetting | Withdrawal
 
 
 @dataclass(frozen=True)
@@ -104,6 +118,8 @@ class Entry:
                 category = content["category"]
                 wanted = None if category is None else Category.of(category)
                 return Forgetting(wanted, content["key"], self.write_id)
+            if self.kind == Kind.WITHDRAW.value:
+                return Withdrawal(content["key"], self.write_id)
         except (ValueError, TypeError, KeyError) as error:
             raise UnreadableEntryError("the row cannot be read by this version") from error
         raise UnreadableEntryError("the row is of a kind that this version does not know")
@@ -111,6 +127,8 @@ class Entry:
 
 def kind_of(write: Write) -> Kind:
     """Return the kind of a write."""
+    if isinstance(write, Withdrawal):
+        return Kind.WITHDRAW
     return Kind.FORGET if isinstance(write, Forgetting) else Kind.REMEMBER
 
 

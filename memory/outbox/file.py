@@ -131,12 +131,9 @@ class OutboxFile:
         with self._writing() as file:
             return rows.retry_all(file)
 
-    def withdraw(self, user: str, write_id: str) -> bool:
-        """Delete a person's write, one that is set aside too, and tell whether it was there."""
-        if not self._read(lambda file: rows.holds(file, user, write_id)):
-            return False
-        with self._writing() as file:
-            return rows.withdraw(file, user, write_id)
+    def is_set_aside(self, user: str, write_id: str) -> bool:
+        """Tell whether a person's write is set aside."""
+        return self._read(lambda file: rows.is_set_aside(file, user, write_id))
 
     def erase(self, user: str, *, generation: int | None = None) -> int:
         """Delete all of a person's rows, from the -wal as well, and return how many.

@@ -13,7 +13,7 @@ from datetime import datetime, timezone
 from memory.candidates import Candidate, Candidates
 from memory.model import Category, Memory
 from memory.moments import microseconds
-from memory.outbox.entry import Forgetting, Write, as_stored
+from memory.outbox.entry import Forgetting, Withdrawal, Write, as_stored
 from memory.words import stem, words_of
 
 _MOST_SEARCHED = 500
@@ -31,15 +31,20 @@ class Overlay:
     def __init__(self, user: str, writes: Iterable[Write], generation: int = 0) -> None:
         self._values: dict[str, Memory] = {}
         self._forgettings: list[Forgetting] = []
+        self._withdrawn: set[str] = set()
         for write in writes:
             if isinstance(write, Forgetting):
                 self._forget(write)
+            elif isinstance(write, Withdrawal):
+                self._values.pop(write.key, None)
+                self._withdrawn.add(write.key)
             elif (write.generation or 0) >= generation:
                 self._values[write.id] = as_stored(user, write)
+                self._withdrawn.discard(write.id)
 
     def __len__(self) -> int:
         """How many writes change what the database answers."""
-        return len(self._values) + len(self._forgettings)
+        return len(self._values) + len(self._forgettings) + len(self._withdrawn)
 
     def values(self, category: Category | None, key: str) -> list[Memory]:
         """Return the waiting values of a key, newest first."""
@@ -49,6 +54,14 @@ class Overlay:
     def forgets(self, category: Category, key: str) -> bool:
         """Tell whether what the database has of this key is to be deleted."""
         return any(each.covers(category, key) for each in self._forgettings)
+
+    def holds(self, write_id: str) -> bool:
+        """Tell whether this write waits."""
+        return write_id in self._values
+
+    def withdraws(self, write_id: str) -> bool:
+        """Tell whether this write is to be undone."""
+        return write_id in self._withdrawn
 
     def history(self, stored: Sequence[Memory], category: Category, key: str) -> list[Memory]:
         """Return all values of the key, newest first, each closed by the one after it."""
@@ -107,7 +120,8 @@ class Overlay:
         kept = {
             memory.id: memory
             for memory in stored
-            if memory.id in self._values or not self.forgets(memory.category, memory.key)
+            if memory.id in self._values
+            or not (self.withdraws(memory.id) or self.forgets(memory.category, memory.key))
         }
         return _newest_first([*kept.values(), *(m for m in mine if m.id not in kept)])
 

@@ -22,7 +22,7 @@ def append(file: sqlite3.Connection, user: str, write: Write) -> Entry | None:
     dropped, as the database would do.
     """
     known = _select(file, "user = ? AND write_id = ?", (user, write.id))
-    if known and not _is_forgotten(file, known[0]):
+    if known and not _is_gone(file, known[0]):
         return known[0]
     delete(file, [entry.ordinal for entry in known])  # told again after it was forgotten
     payload = json.loads(as_payload(write))
@@ -36,8 +36,10 @@ def append(file: sqlite3.Connection, user: str, write: Write) -> Entry | None:
             return None
         elif write.generation > known_generation:
             learn_generation(file, user, write.generation)
-    else:
+    elif isinstance(write, Forgetting):
         _forget_set_aside(file, user, write)
+    else:
+        _withdraw_set_aside(file, user, write.key)
     entry = Entry(
         ordinal=_next_ordinal(file),
         user=user,
@@ -111,15 +113,11 @@ def retry_all(file: sqlite3.Connection) -> int:
     return file.execute("UPDATE entry SET problem = NULL WHERE problem IS NOT NULL").rowcount
 
 
-def holds(file: sqlite3.Connection, user: str, write_id: str) -> bool:
-    """Tell whether a person's write is here, be it set aside."""
-    return bool(_select(file, "user = ? AND write_id = ?", (user, write_id), 1))
-
-
-def withdraw(file: sqlite3.Connection, user: str, write_id: str) -> bool:
-    """Delete a person's write, and tell whether it was there."""
-    where = "WHERE user = ? AND write_id = ?"
-    return file.execute(f"DELETE FROM entry {where}", (user, write_id)).rowcount > 0  # noqa: S608 - constants
+def is_set_aside(file: sqlite3.Connection, user: str, write_id: str) -> bool:
+    """Tell whether a person's write is here, set aside."""
+    return bool(
+        _select(file, "user = ? AND write_id = ? AND problem IS NOT NULL", (user, write_id))
+    )
 
 
 def erase(file: sqlite3.Connection, user: str) -> int:
@@ -156,14 +154,14 @@ def used_bytes(file: sqlite3.Connection) -> int:
     return (pages - free) * size
 
 
-def _is_forgotten(file: sqlite3.Connection, entry: Entry) -> bool:
-    """Tell whether a forgetting that waits behind the row will delete what it stores."""
+def _is_gone(file: sqlite3.Connection, entry: Entry) -> bool:
+    """Tell whether what waits behind the row will delete what it stores."""
     later = "user = ? AND key = ? AND kind = ? AND ordinal > ? AND problem IS NULL"
-    given = (entry.user, entry.key, Kind.FORGET.value, entry.ordinal)
-    return any(
-        _category_of(forgetting) in (None, _category_of(entry))
-        for forgetting in _select(file, later, given)
-    )
+    withdrawn = (entry.user, entry.write_id, Kind.WITHDRAW.value, entry.ordinal)
+    if _select(file, later, withdrawn, 1):
+        return True
+    forgettings = _select(file, later, (entry.user, entry.key, Kind.FORGET.value, entry.ordinal))
+    return any(_category_of(each) in (None, _category_of(entry)) for each in forgettings)
 
 
 def _forget_set_aside(file: sqlite3.Connection, user: str, forgetting: Forgetting) -> None:
@@ -172,6 +170,11 @@ def _forget_set_aside(file: sqlite3.Connection, user: str, forgetting: Forgettin
     found = _select(file, aside, (user, forgetting.key, Kind.REMEMBER.value))
     wanted = None if forgetting.category is None else forgetting.category.value
     delete(file, [each.ordinal for each in found if wanted in (None, _category_of(each))])
+
+
+def _withdraw_set_aside(file: sqlite3.Connection, user: str, write_id: str) -> None:
+    aside = "user = ? AND write_id = ? AND problem IS NOT NULL"
+    delete(file, [each.ordinal for each in _select(file, aside, (user, write_id))])
 
 
 def _category_of(entry: Entry) -> str | None:

@@ -15,19 +15,19 @@ from typing import NamedTuple
 from memory.candidates import Candidates
 from memory.model import TURN_KEY, Category, Memory, MemoryInputError, NewMemory
 from memory.outbox.drainer import Drainer
-from memory.outbox.entry import Entry, Forgetting, Write, as_stored
+from memory.outbox.entry import Entry, Forgetting, Withdrawal, Write, as_stored
 from memory.outbox.errors import OutboxFullError, OutboxUnwritableError, UnreadableEntryError
 from memory.outbox.file import OutboxFile
 from memory.outbox.overlay import Overlay, has_expired
 from memory.store import MemoryStore
-from storage import StorageError, StorageRejectedError, StorageUnavailableError
+from storage import StorageError, StorageRejectedError
 
 logger = logging.getLogger("memory.outbox")
 
 _MOST_RESULTS = 200
 _JUST_NOW = timedelta(hours=1)
 _POLL_S = 0.02
-_WITHDRAW_S = 1.0
+_WITHDRAW_S = 0.3
 _KNOWN_PEOPLE = 64
 
 
@@ -86,6 +86,9 @@ class OutboxMemoryStore(MemoryStore, AbstractContextManager["OutboxMemoryStore"]
             if not waiting:
                 raise
             return _unless_expired(waiting[0])
+        if stored is not None and overlay.withdraws(stored.id):
+            before = self.history(user, category, key)
+            return _unless_expired(before[0]) if before else None
         if not waiting or (stored and _age(stored) > _age(waiting[0])):
             return stored
         return _unless_expired(waiting[0])
@@ -116,18 +119,19 @@ class OutboxMemoryStore(MemoryStore, AbstractContextManager["OutboxMemoryStore"]
         return overlay.related(stored, write_ids) if overlay else stored
 
     def withdraw(self, user: str, write_id: str) -> bool:
-        """Deliver what the person told so far, and withdraw the write from the database.
+        """Deliver what waits and withdraw the write; where that takes long, the undo waits too.
 
-        Raises:
-            StorageUnavailableError: it is not delivered within a second.
+        While it waits, the value before is current again in `retrieve` and `history`, and in
+        lists and searches once it is delivered.
         """
-        if not self.drain(user, _WITHDRAW_S):
-            raise StorageUnavailableError(
-                "the write still waits in the outbox; withdraw it once it is delivered"
-            )
-        withdrawn = self._database.withdraw(user, write_id)
-        # What was set aside may be tried again one day.
-        return self._outbox.withdraw(user, write_id) or withdrawn
+        overlay = self._overlay(user)
+        if not self._outbox.is_set_aside(user, write_id) and self.drain(user, _WITHDRAW_S):
+            return self._database.withdraw(user, write_id)
+        known = overlay.holds(write_id) or self._outbox.is_set_aside(user, write_id)
+        if not known and not overlay.withdraws(write_id):
+            known = any(each.id == write_id for each in self._database.related(user, [write_id]))
+        self._append(user, [Withdrawal(write_id)])
+        return known
 
     def history(self, user: str, category: Category, key: str) -> list[Memory]:
         """Return the values of both."""

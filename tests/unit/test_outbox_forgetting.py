@@ -113,3 +113,32 @@ def test_an_unwritable_outbox_does_not_bring_back_what_was_forgotten_past_it(
     deliver()
     assert store.forget(ALICE, FACT, "address") == 1
     assert database.values(ALICE) == []
+
+
+def test_an_undo_waits_with_what_it_undoes_and_can_itself_be_undone(store, database, deliver):
+    database.store(ALICE, [new("Rome", "city")])
+    oslo = new("Oslo", "city")
+    store.store(ALICE, [oslo])
+    assert store.withdraw(ALICE, oslo.id)  # nobody delivers meanwhile
+    assert [m.value for m in store.history(ALICE, FACT, "city")] == ["Rome"]
+    assert [m.value for m in store.list_memories(ALICE, None, 5)] == ["Rome"]
+    store.store(ALICE, [oslo])
+    assert [m.value for m in store.list_memories(ALICE, None, 5)] == ["Oslo"]
+    assert store.withdraw(ALICE, oslo.id)
+    deliver()
+    assert [m.value for m in store.list_memories(ALICE, None, 5)] == ["Rome"]
+
+
+def test_what_is_delivered_and_withdrawn_behind_what_waits_is_not_read_any_more(
+    store, database, deliver
+):
+    rome, oslo = new("Rome", "city"), new("Oslo", "city")
+    database.store(ALICE, [rome, oslo])
+    store.store(ALICE, [new("a dog", "pet")])
+    assert store.withdraw(ALICE, oslo.id)
+    found = store.retrieve(ALICE, FACT, "city")
+    assert found is not None
+    assert found.id == rome.id
+    assert "Oslo" not in [m.value for m in store.list_memories(ALICE, None, 5)]
+    deliver()
+    assert sorted(database.values(ALICE)) == ["Rome", "a dog"]
