@@ -242,6 +242,7 @@ class Conversation:
             erasing=Erasing(self._erase, question) if self._erase is not None else None,
             generation=self._generation,
             on_recalled=self._listening.note_recalled,
+            on_begun_anew=self._listening.forget,
         )
 
     def _on_transcript(self, event: UserInputTranscribedEvent) -> None:

@@ -36,6 +36,12 @@ class Listening:
         if values and values not in self._recalled:
             self._recalled.append(values)
 
+    def forget(self) -> None:
+        """Begin anew: what the person told is told for the first time, and nothing is an echo."""
+        self._agent_said = ""
+        self._agent_speaks = False
+        self._recalled.clear()
+
     def turn(self, message: ChatMessage) -> UserTurn:
         """Return the person's message with what came before it."""
         self._agent_speaks = False

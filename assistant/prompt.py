@@ -55,7 +55,7 @@ def instructions(
     }
     known = {name: value for name, value in known.items() if value}
     if known:
-        parts.append(f"{NOTES_HEADING}\n{json.dumps(known, ensure_ascii=False)}")
+        parts.append(f"{NOTES_HEADING}\n{_quoted(known)}")
     return "\n\n".join(parts)
 
 
@@ -125,11 +125,11 @@ def _note(memory: Memory) -> str:
     )
 
 
-def _quoted(text: str) -> str:
+def _quoted(content: object) -> str:
     # JSON leaves Unicode's own line ends as they are; a quotation must not begin a line.
     return "".join(
         f"\\u{ord(each):04x}" if each in _LINE_ENDS else each
-        for each in json.dumps(text, ensure_ascii=False)
+        for each in json.dumps(content, ensure_ascii=False)
     )
 
 

@@ -51,6 +51,7 @@ class RememberedPerson:
         generation: reads the person's generation from the store, a blocking call; None where
             nobody can say.
         on_recalled: called with the memories that go to the model.
+        on_begun_anew: called when the person was erased and the session goes on.
     """
 
     def __init__(
@@ -66,12 +67,14 @@ class RememberedPerson:
         erasing: Erasing | None,
         generation: Callable[[], int] | None,
         on_recalled: Callable[[Sequence[Memory]], None],
+        on_begun_anew: Callable[[], None] = lambda: None,
     ) -> None:
         store = settings.store
         self._deadline_s = store.join_deadline_ms / 1000
         self._drain_s = store.drain_deadline_s
         recall_s = store.recall_deadline_ms / 1000
         self._on_recalled = on_recalled
+        self._on_begun_anew = on_begun_anew
         self._instructions = instructions
         self._agent: Agent | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -184,6 +187,7 @@ class RememberedPerson:
         self.recall.drop_result()
         tools.changes.forget()
         tools.turns.erase()
+        self._on_begun_anew()
         tools.offered = []
         await tools.context.clear(self._instructions(Person()), speech=speech)
         self._take_generation()

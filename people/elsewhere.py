@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from config import Settings
-from memory.outbox import OutboxFile, open_outbox
+from memory.outbox import Entry, OutboxFile, open_outbox
 from people.model import Record
 from people.people import EraseElsewhere, ExportElsewhere
 
@@ -27,10 +27,19 @@ def export_waiting(user: str) -> list[Record]:
         if outbox is None:
             return []
         return [
-            {"kind": entry.kind, "write_id": entry.write_id, **json.loads(entry.payload)}
+            {"kind": entry.kind, "write_id": entry.write_id, **_content(entry)}
             for entry in outbox.entries()
             if entry.user == user
         ]
+
+
+def _content(entry: Entry) -> Record:
+    try:
+        content = json.loads(entry.payload)
+    except ValueError:
+        content = None
+    # Of a damaged row, what is left of it.
+    return content if isinstance(content, dict) else {"unreadable": entry.payload}
 
 
 ALSO_ERASED: Mapping[str, EraseElsewhere] = {"outbox": erase_waiting}

@@ -77,18 +77,18 @@ class People:
         Raises:
             ErasureUnfinishedError: all is erased, but deleted bytes are still in the file.
         """
-        try:
-            erasure = self.store.erase(user)
-        except ErasureUnfinishedError as error:
-            raise ErasureUnfinishedError(self._erase_elsewhere(user, error.erasure)) from error
+        erasure = self._erase(user, None)
         if erasure is None:
             raise AssertionError("an erasure without a condition always happens")
-        return self._erase_elsewhere(user, erasure)
+        return erasure
 
     def erase_if_idle(self, user: str, since: datetime) -> Erasure | None:
-        """Erase the person where they were last active before ``since``, else return None."""
-        erasure = self.store.erase(user, since)
-        return None if erasure is None else self._erase_elsewhere(user, erasure)
+        """Erase the person where they were last active before ``since``, else return None.
+
+        Raises:
+            ErasureUnfinishedError: all is erased, but deleted bytes are still in the file.
+        """
+        return self._erase(user, since)
 
     def move(self, source: str, target: str, target_email: str | None = None) -> Move:
         """Make everything of one person another's, and erase the source.
@@ -99,6 +99,13 @@ class People:
         for erase in self._also_erase.values():
             erase(source, moved.generation)
         return moved
+
+    def _erase(self, user: str, idle_since: datetime | None) -> Erasure | None:
+        try:
+            erasure = self.store.erase(user, idle_since)
+        except ErasureUnfinishedError as error:
+            raise ErasureUnfinishedError(self._erase_elsewhere(user, error.erasure)) from error
+        return None if erasure is None else self._erase_elsewhere(user, erasure)
 
     def _erase_elsewhere(self, user: str, erasure: Erasure) -> Erasure:
         gone = {name: erase(user, erasure.generation) for name, erase in self._also_erase.items()}

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from profiles.model import BoundPerson, OnboardingDetails, Person, UserProfile
 from profiles.store import ProfileStore
-from profiles.summary import with_summary
+from profiles.summary import own_text, with_summary
 from session_context import (
     get_current_user,
     get_session_generation,
@@ -82,11 +82,24 @@ class ProfileManager:
         Returns:
             Whether the profile text changed.
         """
+        return self._change_text(lambda text: with_summary(text, summary))
+
+    def drop_summary(self) -> bool:
+        """Drop what conversations say, as something of it is forgotten; the next one is anew.
+
+        Returns:
+            Whether the profile text changed.
+        """
+        return self._change_text(own_text)
+
+    def _change_text(self, change: Callable[[str], str]) -> bool:
+        # Read first: what is erased between the two steps is not written back.
+        generation = get_session_generation()
         text = self.get().about.profile_text
-        changed = with_summary(text, summary)
+        changed = change(text)
         if changed == text:
             return False
-        self.change_about(profile_text=changed)
+        self.store.update_user_profile(get_current_user(), {"profile_text": changed}, generation)
         return True
 
     def forget(self) -> bool:

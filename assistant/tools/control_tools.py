@@ -144,11 +144,14 @@ class ControlTools:
         session = self._session
         session.recorder.take_back(item_id)
         undone = []
+        withdraws = any(change.write_ids for change in changes)
         while changes:
             await session.call(changes[-1].take_back)
             undone.append(changes.pop().what)
         session.changes.drop(item_id)
         session.on_change()
+        if withdraws:
+            await session.drop_summary()
         await session.on_profile_change()
         return f"took back the last change; {'; '.join(undone)}"
 

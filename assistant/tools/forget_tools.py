@@ -125,7 +125,7 @@ class ForgetTools:
         if not gone:
             return f"nothing was kept of {quoted(said.text)}"
         session.changes.drop(said.item_id)
-        return self._forgot(gone)
+        return await self._forgot(gone)
 
     async def _forget(self, targets: Sequence[Memory], *, name_mentions: bool = True) -> str:
         session = self._session
@@ -135,15 +135,16 @@ class ForgetTools:
             gone += await session.call(_forget_whole, session.memory, target)
         if not gone:
             return "it was gone already"
-        text = self._forgot(gone)
+        text = await self._forgot(gone)
         left = await session.call(mentions, session.memory, gone) if name_mentions else []
         return f"{text}; these still mention it: {self._offer(left)}" if left else text
 
-    def _forgot(self, gone: Sequence[Memory]) -> str:
+    async def _forgot(self, gone: Sequence[Memory]) -> str:
         session = self._session
         names = "; ".join(dict.fromkeys(told(each) for each in gone if _is_named(each, gone)))
         session.note(forgotten(session.memory, gone, f"remembered again: {names}"))
         session.on_change()
+        await session.drop_summary()
         return f"forgot {names}"
 
     def _offer(self, memories: Sequence[Memory]) -> str:

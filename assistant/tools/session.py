@@ -140,11 +140,24 @@ class ToolSession:
             raise ToolError(ERASED)
 
     def note(self, change: Change) -> None:
-        """Note a change that the person's latest turn caused."""
+        """Note a change that the person's latest turn caused.
+
+        One that was under way when the person was erased is not: undoing it would bring back
+        what is erased.
+        """
+        if self.turns.are_erased:
+            return
         self.changes.note(self.turns.current.item_id, change)
 
     async def leave_out_own_turn(self) -> None:
         """Keep nothing of the turn that asks for this tool: it is a request, not a memory."""
         turn_id = self.recorder.take_back(self.turns.current.item_id)
-        await self.call(withdraw_all, self.memory, [turn_id])
+        gone = await self.call(withdraw_all, self.memory, [turn_id])
         self.changes.drop_write(turn_id)
+        if any(each.id != turn_id for each in gone):
+            await self.drop_summary()
+
+    async def drop_summary(self) -> None:
+        """Drop the short text about the person, which may say what is forgotten now."""
+        if await self.call(self.profiles.drop_summary):
+            await self.on_profile_change()

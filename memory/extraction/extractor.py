@@ -208,7 +208,16 @@ class Extractor:
         if self._on_stored is not None:
             self._on_stored()
         if extraction.summary and self._keep_summary is not None:
-            await self._until_taken(partial(self._keep_summary, extraction.summary))
+            keep = partial(self._keep_unless_forgotten, extraction.summary, turns, forgotten)
+            await self._until_taken(keep)
+
+    def _keep_unless_forgotten(
+        self, summary: str, turns: Sequence[ToldTurn], forgotten: int
+    ) -> None:
+        # Asked before each try: what it says may be forgotten while the store is away.
+        taken_back = len(self._wanted(turns)) < len(turns)
+        if self._keep_summary is not None and not taken_back and forgotten == self._forgotten:
+            self._keep_summary(summary)
 
     async def _read(self, turns: Sequence[ToldTurn], known: Sequence[Memory]) -> Extraction:
         earlier = tuple(self._earlier)

@@ -50,7 +50,7 @@ class Delivery:
             if remembers:
                 self._remember(user, list(group))
             else:
-                self._take_away(user, list(group))
+                self._forget(user, list(group))
         full = len(batch) == self._batch
         self._batch = min(self._batch * 2, LARGEST_BATCH)
         return full
@@ -81,16 +81,13 @@ class Delivery:
             DROPPED.inc(dropped)
             logger.info("writes from before an erasure were dropped", extra={"writes": dropped})
 
-    def _take_away(self, user: str, group: Sequence[tuple[Entry, Write]]) -> None:
+    def _forget(self, user: str, group: Sequence[tuple[Entry, Write]]) -> None:
         for entry, write in group:
             # Once more is too much here: what was told again since would be deleted.
-            if not self._still_waits(entry):
+            if isinstance(write, NewMemory) or not self._still_waits(entry):
                 continue
             try:
-                if isinstance(write, Forgetting):
-                    self._database.forget(user, write.category, write.key)
-                elif isinstance(write, Withdrawal):
-                    self._database.withdraw(user, write.write_id)
+                self._take_away(user, write)
             except StorageRejectedError as error:
                 self._refuse(entry, error)
             except StorageError:
@@ -98,6 +95,12 @@ class Delivery:
                 raise
             else:
                 self._done([entry.ordinal])
+
+    def _take_away(self, user: str, write: Forgetting | Withdrawal) -> None:
+        if isinstance(write, Forgetting):
+            self._database.forget(user, write.category, write.key)
+        else:
+            self._database.withdraw(user, write.key)
 
     def _still_waits(self, entry: Entry) -> bool:
         first = self._outbox.waiting(entry.user, 1)

@@ -49,17 +49,12 @@ class Withdrawal:
     """A write that undoes another one.
 
     Attributes:
-        write_id: the other's id.
-        id: the withdrawal's own.
+        key: the other write's id.
+        id: its own.
     """
 
-    write_id: str
+    key: str
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
-
-    @property
-    def key(self) -> str:
-        """What it is about: the other write."""
-        return self.write_id
 
 
 Write = NewMemory | Forgetting | Withdrawal
@@ -124,7 +119,7 @@ class Entry:
                 wanted = None if category is None else Category.of(category)
                 return Forgetting(wanted, content["key"], self.write_id)
             if self.kind == Kind.WITHDRAW.value:
-                return Withdrawal(content["write_id"], self.write_id)
+                return Withdrawal(content["key"], self.write_id)
         except (ValueError, TypeError, KeyError) as error:
             raise UnreadableEntryError("the row cannot be read by this version") from error
         raise UnreadableEntryError("the row is of a kind that this version does not know")
@@ -132,9 +127,9 @@ class Entry:
 
 def kind_of(write: Write) -> Kind:
     """Return the kind of a write."""
-    if isinstance(write, NewMemory):
-        return Kind.REMEMBER
-    return Kind.FORGET if isinstance(write, Forgetting) else Kind.WITHDRAW
+    if isinstance(write, Withdrawal):
+        return Kind.WITHDRAW
+    return Kind.FORGET if isinstance(write, Forgetting) else Kind.REMEMBER
 
 
 def as_payload(write: Write) -> str:

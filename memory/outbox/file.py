@@ -38,6 +38,14 @@ class OutboxFile:
         self._reader = Lane(data_dir)  # a read never waits for another thread's sync
         self._listeners: list[Callable[[], None]] = []
 
+    @property
+    def exists(self) -> bool:
+        """Whether there is a file, as far as this process may see."""
+        try:
+            return (self.folder / "outbox.db").exists()
+        except OSError:
+            return False
+
     def on_append(self, tell: Callable[[], None]) -> None:
         """Call ``tell`` after each append of this process."""
         self._listeners.append(tell)
@@ -122,6 +130,10 @@ class OutboxFile:
         """Let everything that is set aside wait again, and return how much that is."""
         with self._writing() as file:
             return rows.retry_all(file)
+
+    def is_set_aside(self, user: str, write_id: str) -> bool:
+        """Tell whether a person's write is set aside."""
+        return self._read(lambda file: rows.is_set_aside(file, user, write_id))
 
     def erase(self, user: str, *, generation: int | None = None) -> int:
         """Delete all of a person's rows, from the -wal as well, and return how many.

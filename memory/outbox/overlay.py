@@ -36,11 +36,11 @@ class Overlay:
             if isinstance(write, Forgetting):
                 self._forget(write)
             elif isinstance(write, Withdrawal):
-                self._withdrawn.add(write.write_id)
-                self._values.pop(write.write_id, None)
+                self._values.pop(write.key, None)
+                self._withdrawn.add(write.key)
             elif (write.generation or 0) >= generation:
-                self._withdrawn.discard(write.id)
                 self._values[write.id] = as_stored(user, write)
+                self._withdrawn.discard(write.id)
 
     def __len__(self) -> int:
         """How many writes change what the database answers."""
@@ -55,12 +55,12 @@ class Overlay:
         """Tell whether what the database has of this key is to be deleted."""
         return any(each.covers(category, key) for each in self._forgettings)
 
-    def is_known(self, write_id: str) -> bool:
-        """Tell whether a waiting value was stored by this write."""
+    def holds(self, write_id: str) -> bool:
+        """Tell whether this write waits."""
         return write_id in self._values
 
     def withdraws(self, write_id: str) -> bool:
-        """Tell whether what the database has of this write is to be deleted."""
+        """Tell whether this write is to be undone."""
         return write_id in self._withdrawn
 
     def history(self, stored: Sequence[Memory], category: Category, key: str) -> list[Memory]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
 
 from memory.model import NewMemory
-from memory.outbox.entry import Entry, Kind, Write, as_payload, kind_of
+from memory.outbox.entry import Entry, Forgetting, Kind, Write, as_payload, kind_of
 
 _COLUMNS = ", ".join(each.name for each in fields(Entry))
 
@@ -22,8 +22,9 @@ def append(file: sqlite3.Connection, user: str, write: Write) -> Entry | None:
     dropped, as the database would do.
     """
     known = _select(file, "user = ? AND write_id = ?", (user, write.id))
-    if known and not _is_taken_away(file, known[-1]):
-        return known[-1]
+    if known and not _is_gone(file, known[0]):
+        return known[0]
+    delete(file, [entry.ordinal for entry in known])  # told again after it was forgotten
     payload = json.loads(as_payload(write))
     if isinstance(write, NewMemory):
         if write.next_free_key:
@@ -35,12 +36,16 @@ def append(file: sqlite3.Connection, user: str, write: Write) -> Entry | None:
             return None
         elif write.generation > known_generation:
             learn_generation(file, user, write.generation)
+    elif isinstance(write, Forgetting):
+        _forget_set_aside(file, user, write)
+    else:
+        _withdraw_set_aside(file, user, write.key)
     entry = Entry(
         ordinal=_next_ordinal(file),
         user=user,
         kind=kind_of(write).value,
         write_id=write.id,
-        key=payload.get("key", write.key),
+        key=payload["key"],
         payload=json.dumps(payload, ensure_ascii=False),
         appended_at=time.time_ns() // 1000,
     )
@@ -108,6 +113,13 @@ def retry_all(file: sqlite3.Connection) -> int:
     return file.execute("UPDATE entry SET problem = NULL WHERE problem IS NOT NULL").rowcount
 
 
+def is_set_aside(file: sqlite3.Connection, user: str, write_id: str) -> bool:
+    """Tell whether a person's write is here, set aside."""
+    return bool(
+        _select(file, "user = ? AND write_id = ? AND problem IS NOT NULL", (user, write_id))
+    )
+
+
 def erase(file: sqlite3.Connection, user: str) -> int:
     """Delete all rows of a person, those set aside as well, and return how many."""
     return file.execute("DELETE FROM entry WHERE user = ?", (user,)).rowcount
@@ -142,22 +154,41 @@ def used_bytes(file: sqlite3.Connection) -> int:
     return (pages - free) * size
 
 
+def _is_gone(file: sqlite3.Connection, entry: Entry) -> bool:
+    """Tell whether what waits behind the row will delete what it stores."""
+    later = "user = ? AND key = ? AND kind = ? AND ordinal > ? AND problem IS NULL"
+    withdrawn = (entry.user, entry.write_id, Kind.WITHDRAW.value, entry.ordinal)
+    if _select(file, later, withdrawn, 1):
+        return True
+    forgettings = _select(file, later, (entry.user, entry.key, Kind.FORGET.value, entry.ordinal))
+    return any(_category_of(each) in (None, _category_of(entry)) for each in forgettings)
+
+
+def _forget_set_aside(file: sqlite3.Connection, user: str, forgetting: Forgetting) -> None:
+    # A row that is tried again later would otherwise come after the forgetting.
+    aside = "user = ? AND key = ? AND kind = ? AND problem IS NOT NULL"
+    found = _select(file, aside, (user, forgetting.key, Kind.REMEMBER.value))
+    wanted = None if forgetting.category is None else forgetting.category.value
+    delete(file, [each.ordinal for each in found if wanted in (None, _category_of(each))])
+
+
+def _withdraw_set_aside(file: sqlite3.Connection, user: str, write_id: str) -> None:
+    aside = "user = ? AND write_id = ? AND problem IS NOT NULL"
+    delete(file, [each.ordinal for each in _select(file, aside, (user, write_id))])
+
+
+def _category_of(entry: Entry) -> str | None:
+    try:
+        category = json.loads(entry.payload)["category"]
+    except (ValueError, TypeError, KeyError):
+        return None  # it cannot be read any more
+    return category if isinstance(category, str) else None
+
+
 def _next_ordinal(file: sqlite3.Connection) -> int:
     given = file.execute("SELECT max(seq) FROM sqlite_sequence WHERE name = 'entry'").fetchone()[0]
     there = file.execute("SELECT max(ordinal) FROM entry").fetchone()[0]
     return 1 + max(given or 0, there or 0)
-
-
-def _is_taken_away(file: sqlite3.Connection, entry: Entry) -> bool:
-    # What was forgotten or withdrawn after it was told may be told again, by the same id.
-    later = (
-        "SELECT 1 FROM entry WHERE user = ? AND ordinal > ? AND problem IS NULL "
-        "AND ((kind = ? AND key = ?) OR (kind = ? AND key = ?))"
-    )
-    forgotten = (Kind.FORGET.value, entry.key)
-    withdrawn = (Kind.WITHDRAW.value, entry.write_id)
-    values = (entry.user, entry.ordinal, *forgotten, *withdrawn)
-    return file.execute(later, values).fetchone() is not None
 
 
 def _free_key(file: sqlite3.Connection, user: str, key: str) -> str:
@@ -171,7 +202,7 @@ def _free_key(file: sqlite3.Connection, user: str, key: str) -> str:
 
 
 def _select(
-    file: sqlite3.Connection, condition: str, values: Sequence[str], limit: int = -1
+    file: sqlite3.Connection, condition: str, values: Sequence[str | int], limit: int = -1
 ) -> list[Entry]:
     found = file.execute(
         f"SELECT {_COLUMNS} FROM entry WHERE {condition} ORDER BY ordinal LIMIT ?",  # noqa: S608 - constants only

@@ -37,7 +37,7 @@ _TABLES = (
     "    problem TEXT"
     ")",
     "CREATE INDEX IF NOT EXISTS entry_waiting ON entry (user, ordinal) WHERE problem IS NULL",
-    "CREATE INDEX IF NOT EXISTS entry_write ON entry (user, write_id)",
+    "CREATE UNIQUE INDEX IF NOT EXISTS entry_write ON entry (user, write_id)",
     "CREATE INDEX IF NOT EXISTS entry_key ON entry (user, key)",
     "CREATE TABLE IF NOT EXISTS generation ("
     "    user TEXT PRIMARY KEY,"

@@ -20,13 +20,14 @@ from memory.outbox.errors import OutboxFullError, OutboxUnwritableError, Unreada
 from memory.outbox.file import OutboxFile
 from memory.outbox.overlay import Overlay, has_expired
 from memory.store import MemoryStore
-from storage import StorageError, StorageRejectedError
+from storage import StorageError, StorageRejectedError, StorageUnavailableError
 
 logger = logging.getLogger("memory.outbox")
 
 _MOST_RESULTS = 200
 _JUST_NOW = timedelta(hours=1)
 _POLL_S = 0.02
+_WITHDRAW_S = 0.3
 _KNOWN_PEOPLE = 64
 
 
@@ -86,9 +87,8 @@ class OutboxMemoryStore(MemoryStore, AbstractContextManager["OutboxMemoryStore"]
                 raise
             return _unless_expired(waiting[0])
         if stored is not None and overlay.withdraws(stored.id):
-            # Hidden until it is gone from the database too: what it superseded is current.
-            current = self.history(user, category, key)
-            return _unless_expired(current[0]) if current else None
+            before = self.history(user, category, key)
+            return _unless_expired(before[0]) if before else None
         if not waiting or (stored and _age(stored) > _age(waiting[0])):
             return stored
         return _unless_expired(waiting[0])
@@ -119,19 +119,26 @@ class OutboxMemoryStore(MemoryStore, AbstractContextManager["OutboxMemoryStore"]
         return overlay.related(stored, write_ids) if overlay else stored
 
     def withdraw(self, user: str, write_id: str) -> bool:
-        """Append the withdrawal to the outbox.
+        """Deliver what waits and withdraw the write; where that takes long, the undo waits too.
+
+        While it waits, the value before is current again in `retrieve` and `history`, and in
+        lists and searches once it is delivered.
 
         Returns:
-            Whether this host knows the write; True where the database cannot say.
+            Whether there is such a write; True where the database cannot say.
         """
-        known = self._knows(user, write_id)
-        if not known:
-            return False
+        overlay = self._overlay(user)
         try:
-            self._append(user, [Withdrawal(write_id)])
-        except OutboxUnwritableError:
-            return self._database.withdraw(user, write_id)
-        return True
+            if not self._outbox.is_set_aside(user, write_id) and self.drain(user, _WITHDRAW_S):
+                return self._database.withdraw(user, write_id)
+            known = overlay.holds(write_id) or self._outbox.is_set_aside(user, write_id)
+            if not known and not overlay.withdraws(write_id):
+                stored = self._database.related(user, [write_id])
+                known = any(each.id == write_id for each in stored)
+        except StorageUnavailableError:
+            known = True  # as far as anybody can say now
+        self._append(user, [Withdrawal(write_id)])
+        return known
 
     def history(self, user: str, category: Category, key: str) -> list[Memory]:
         """Return the values of both."""
@@ -147,11 +154,17 @@ class OutboxMemoryStore(MemoryStore, AbstractContextManager["OutboxMemoryStore"]
         Returns:
             How many values this host knows to be gone by it; at least 1 where the database
             cannot say how many it has.
+
+        Raises:
+            OutboxUnwritableError: the forgetting cannot wait behind what waits, which would
+                bring back what it deletes.
         """
         known = self._known(user, category, key)
         try:
             self._append(user, [Forgetting(category, key)])
         except OutboxUnwritableError:
+            if self._may_deliver(user):
+                raise
             return self._database.forget(user, category, key)
         return known
 
@@ -185,6 +198,13 @@ class OutboxMemoryStore(MemoryStore, AbstractContextManager["OutboxMemoryStore"]
         """Close it."""
         self.close()
 
+    def _may_deliver(self, user: str) -> bool:
+        """Whether something of the person's waits, or may: what cannot be read may be salvaged."""
+        try:
+            return self._outbox.is_waiting(user)
+        except OutboxUnwritableError:
+            return self._outbox.exists
+
     def _append(self, user: str, writes: Sequence[Write]) -> list[Write]:
         try:
             entries = self._outbox.append(user, writes)
@@ -210,16 +230,6 @@ class OutboxMemoryStore(MemoryStore, AbstractContextManager["OutboxMemoryStore"]
             return max(len(waiting), 1)
         here = {memory.id for memory in stored if not overlay.forgets(memory.category, key)}
         return len(waiting | here)
-
-    def _knows(self, user: str, write_id: str) -> bool:
-        overlay = self._overlay(user)
-        if overlay.is_known(write_id):
-            return True
-        try:
-            stored = overlay.related(self._database.related(user, [write_id]), [write_id])
-        except StorageError:
-            return not overlay.withdraws(write_id)
-        return any(memory.id == write_id for memory in stored)
 
     def _overlay(self, user: str) -> Overlay:
         try:

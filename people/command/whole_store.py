@@ -7,7 +7,7 @@ from dataclasses import asdict
 from datetime import datetime, timedelta, timezone
 
 from config import Settings
-from people import People, open_everything, open_people_store
+from people import ErasureUnfinishedError, People, open_everything, open_people_store
 from people.command.errors import CommandError
 from people.command.storages import BACK_ENDS, opened
 from people.command.terminal import answer, progress, say
@@ -76,6 +76,14 @@ def _retention(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _erase_one(people: People, user: str, since: datetime) -> bool:
+    try:
+        return people.erase_if_idle(user, since) is not None
+    except ErasureUnfinishedError as error:  # the others are erased all the same
+        say(f"{user}: {error}")
+        return True
+
+
 def _erase_idle(people: People, days: int, *, dry_run: bool) -> int:
     since = datetime.now(timezone.utc) - timedelta(days=days)
     erased = 0
@@ -84,7 +92,7 @@ def _erase_idle(people: People, days: int, *, dry_run: bool) -> int:
             if dry_run:
                 answer({"user": user})
                 erased += 1
-            elif people.erase_if_idle(user, since) is not None:
-                erased += 1
+            else:
+                erased += _erase_one(people, user, since)
             done(1)
     return 0 if dry_run else erased

@@ -375,7 +375,7 @@ def test_a_withdrawn_write_gives_its_place_back_to_the_value_before(store, user)
     before = store.history(user, FACT, "color")[1]
     assert store.withdraw(user, red.id) is True
     [blue] = store.history(user, FACT, "color")
-    assert (blue.id, blue.superseded_at, blue.place) == (before.id, None, 1)
+    assert (blue.id, blue.superseded_at, blue.place) == (before.id, None, before.place)
     assert store.retrieve(user, FACT, "color") == blue
     assert values(found(store, user, "blue")) == ["blue"]
     assert found(store, user, "red") == []

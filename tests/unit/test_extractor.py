@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -259,6 +260,28 @@ async def test_the_summary_is_kept_with_the_facts(memory, threads):
         assert await reading.flush(5)
     await reading.aclose(5)
     assert (kept, stored) == (["A nurse."], [True])
+
+
+async def test_a_summary_is_not_kept_of_what_was_forgotten_while_the_store_was_away(
+    memory, threads
+):
+    kept: list[str] = []
+    tried = threading.Event()
+
+    def keep(summary: str) -> None:
+        if not tried.is_set():
+            tried.set()
+            raise StorageUnavailableError("away")
+        kept.append(summary)
+
+    model = FixedModel(Extraction((fact("job", "nurse"),), "A nurse."))
+    reading = extractor(memory, threads, model, keep_summary=keep)
+    reading.hear(told("I'm a nurse"))
+    assert await asyncio.to_thread(tried.wait, 5)
+    reading.drop_waiting()
+    assert await reading.flush(5)
+    await reading.aclose(5)
+    assert kept == []
 
 
 async def test_facts_are_logged_without_what_they_say(memory, threads, caplog):

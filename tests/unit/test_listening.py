@@ -45,3 +45,12 @@ def test_what_recall_gave_lately_is_known_and_what_it_gave_long_ago_is_not():
         listening.note_recalled([memory(value)])
     listening.note_recalled([])
     assert listening.turn(message("user", "x")).recalled == ("b", "c", "d")
+
+
+def test_after_an_erasure_nothing_of_before_makes_a_turn_an_echo():
+    listening = Listening()
+    listening.note_agent(message("assistant", "Is your sister still in Rome?"))
+    listening.note_recalled([memory("my sister lives in Rome")])
+    listening.forget()
+    turn = listening.turn(message("user", "my sister lives in Rome"))
+    assert (turn.agent_said, turn.recalled) == ("", ())

@@ -6,15 +6,17 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
 
 from memory import Category, Memory, MemoryStore, NewMemory, SqliteMemoryStore
+from memory.outbox import OutboxFile
 from memory.search import search
 from people import ErasureUnfinishedError, People, PersonManager, SqlitePeopleStore
+from people.elsewhere import ALSO_EXPORTED
 from profiles import SqliteProfileStore
 from session_context import get_session_generation, set_session_generation, set_session_user
 from storage.person_file import PersonFiles
@@ -92,6 +94,7 @@ from pathlib import Path
 from memory import Category, NewMemory, SqliteMemoryStore
 from storage.person_file import PersonFiles
 from datetime import datetime, timezone
+from memory.outbox import OutboxFile
 from memory.search import search
 
 files = PersonFiles(Path(sys.argv[1]))
@@ -180,6 +183,32 @@ def test_where_somebody_goes_on_reading_the_person_is_erased_and_the_error_says_
     reader.close()
     assert people.erase(ALICE).generation == 2
     assert not any(SECRET.encode() in held for held in bytes_held(data_dir).values())
+
+
+def test_who_is_erased_for_not_coming_back_is_erased_elsewhere_even_where_bytes_remain(
+    files, data_dir
+):
+    fill(files)
+    people = People(SqlitePeopleStore(files, scrub_deadline_s=0.1), also_erase={"x": lambda *_: 7})
+    with closing(sqlite3.connect(data_dir / "people" / f"{ALICE}.db")) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM memory").fetchone()
+        with pytest.raises(ErasureUnfinishedError) as caught:
+            people.erase_if_idle(ALICE, datetime(2999, 1, 1, tzinfo=timezone.utc))
+    assert caught.value.erasure.elsewhere == {"x": 7}
+
+
+def test_a_damaged_row_of_the_outbox_is_exported_as_far_as_it_is_there(data_dir, monkeypatch):
+    monkeypatch.setenv("DATA_DIR", str(data_dir))
+    outbox = OutboxFile(data_dir, max_bytes=1_000_000)
+    outbox.append(ALICE, [NewMemory(Category.FACT, key, "v") for key in ("one", "two")])
+    outbox.close()
+    with closing(sqlite3.connect(data_dir / "outbox.db")) as file:
+        file.execute('UPDATE entry SET payload = \'{"key": "o\' WHERE ordinal = 1')
+        file.commit()
+    damaged, sound = ALSO_EXPORTED["outbox"](ALICE)
+    assert damaged["unreadable"] == '{"key": "o'
+    assert sound["key"] == "two"
 
 
 def test_a_move_that_stopped_between_its_two_steps_is_finished_by_the_next(

@@ -319,3 +319,44 @@ async def test_a_long_value_is_told_in_short(data_dir):
 async def test_the_session_knows_its_generation(data_dir):
     async with talk_of(ALICE, data_dir):
         assert get_session_generation() == 0
+
+
+@pytest.mark.parametrize(
+    ("asking", "tool"),
+    [
+        ("forget my address", ("forget_memory", {"category": None, "key": "address"})),
+        ("forget that", ("forget_last", {"what": "said"})),
+        ("undo", ("undo_last_change", {})),
+    ],
+)
+async def test_what_is_forgotten_is_in_the_summary_of_conversations_no_more(data_dir, asking, tool):
+    async with talk_of(ALICE, data_dir) as talk:
+        talk.profiles.change_about(profile_text="Speak slowly.")
+        await talk.says("I live at 5 Main Street", store("address", "5 Main Street"))
+        talk.profiles.keep_summary("Lives at 5 Main Street.")
+        await talk.says(asking, tool)
+        assert talk.values() == []
+        assert talk.profiles.get().about.profile_text == "Speak slowly."
+
+
+async def test_what_was_being_forgotten_while_the_person_was_erased_is_not_brought_back(data_dir):
+    async with talk_of(ALICE, data_dir) as talk:
+        talk.memory.store("FACT", "city", "Rome")
+        gate, begun = threading.Event(), threading.Event()
+        forget = talk.memory.forget
+
+        def slowly(category: str | None, key: str) -> int:
+            begun.set()
+            gate.wait(10)
+            return forget(category, key)
+
+        talk.memory.forget = slowly  # type: ignore[method-assign]
+        asked = ("forget_memory", {"category": None, "key": "city"})
+        asking = asyncio.create_task(talk.says("forget my city", asked))
+        await asyncio.to_thread(begun.wait, 5)
+        talk.erasures.from_elsewhere()
+        await talk.person._erased_elsewhere()
+        gate.set()
+        await asking
+        await talk.says("undo", ("undo_last_change", {}))
+        assert talk.values() == []

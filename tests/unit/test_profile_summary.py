@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from profiles import ProfileManager, SqliteProfileStore
+from profiles import Person, ProfileManager, SqliteProfileStore
 from profiles.model import MAX_TEXT_LENGTH
 from profiles.summary import HEADING, LONGEST_SUMMARY, own_text, with_summary
-from session_context import set_session_user
+from session_context import get_current_user, set_session_generation, set_session_user
+from storage import PersonErasedError
 from storage.person_file import PersonFiles
 
 
@@ -57,4 +59,28 @@ def test_a_summary_is_kept_in_the_profile_of_the_session(tmp_path: Path):
     about = profiles.get().about
     assert about.profile_text == f"Speak slowly.\n\n{HEADING}Lives in Lyon."
     assert about.language == "de"
+    people.close()
+
+
+def test_what_is_erased_while_the_summary_is_made_is_not_written_back(tmp_path: Path):
+    set_session_user("alice@example.com")
+    people = PersonFiles(tmp_path)
+    store = SqliteProfileStore(people)
+    profiles = ProfileManager(lambda: store)
+    profiles.bind()
+    profiles.change_about(profile_text="Lives in Paris.")
+    read = store.get_person
+
+    def erased_after(user: str) -> Person:
+        found = read(user)
+        with people.writing(user) as file:
+            file.execute("DELETE FROM user_profile")
+            file.execute("UPDATE fence SET generation = generation + 1")
+        set_session_generation(1)  # as the session that erased its person goes on
+        return found
+
+    store.get_person = erased_after  # type: ignore[method-assign]
+    with pytest.raises(PersonErasedError):
+        profiles.keep_summary("Has a dog.")
+    assert read(get_current_user()).about.profile_text == ""
     people.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -151,6 +152,11 @@ class Talk:
         await self.session.run(user_input=text)
         await self.person.recorder.flush(5)
         return [output.output for output in self.model.outputs[before:]]
+
+    async def noted(self) -> None:
+        """Wait until the first kept turn is noted, for which no turn waits."""
+        if self.person.recorder._note is not None:
+            await asyncio.wait_for(asyncio.shield(self.person.recorder._note), 5)
 
     def values(self) -> list[str]:
         return [memory.value for memory in reversed(self.memory.list_memories(None, 200))]
