@@ -124,8 +124,10 @@ async def _converse(
     )
 
     async def end_conversation() -> None:
-        await conversation.aclose()
-        await asyncio.to_thread(memory_manager.close)
+        try:
+            await conversation.aclose()
+        finally:
+            await asyncio.to_thread(memory_manager.close)
 
     for end in (presence.aclose, end_conversation, room_end.leave):
         ctx.add_shutdown_callback(end)

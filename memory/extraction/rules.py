@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -28,6 +29,9 @@ _UNSURE = re.compile(
     re.IGNORECASE,
 )
 _UNSURE_FACTOR = 0.5
+
+_MOST_READ = 2_000
+"""Characters of a turn, about two minutes of speech: reading more would hold up the event loop."""
 _REPAIR = re.compile(
     r",? (?:no,? wait|wait,? no|no,? sorry|sorry|i mean|no,? i mean|or rather|scratch that"
     r"|make that)"
@@ -60,7 +64,11 @@ class RuleModel:
         earlier: Sequence[ToldTurn] = (),
     ) -> Extraction:
         """Return the facts that the turns tell in one of the forms of the table."""
-        return self.facts(turns, known, earlier)
+        readings = []
+        for reading in self._turn_by_turn(turns, known, earlier):
+            readings.append(reading)
+            await asyncio.sleep(0)  # a long turn takes milliseconds, and others wait for the loop
+        return _as_extraction(readings)
 
     def facts(
         self,
@@ -69,18 +77,27 @@ class RuleModel:
         earlier: Sequence[ToldTurn] = (),
     ) -> Extraction:
         """Do what `read` does, at once."""
+        return _as_extraction(list(self._turn_by_turn(turns, known, earlier)))
+
+    def _turn_by_turn(
+        self, turns: Sequence[ToldTurn], known: Sequence[Memory], earlier: Sequence[ToldTurn]
+    ) -> Iterator[tuple[list[Fact], dict[str, str]]]:
+        """Give the facts of each turn, and all current values by their keys."""
         current = [Known(each.category.value, each.key, each.value) for each in reversed(known)]
         spoken = [text for turn in earlier for text in (turn.agent_said, turn.text)]
-        found: list[Fact] = []
         for number, turn in enumerate(turns):
             spoken.append(turn.agent_said)
-            reading = _Reading(self._table, turn, number, current, spoken)
+            short = replace(turn, text=turn.text[:_MOST_READ])
+            reading = _Reading(self._table, short, number, current, spoken)
             told = _last_of_each_key(list(reading.facts()))
             current += [Known(each.category.value, each.key, each.value) for each in told]
-            found += told
             spoken.append(turn.text)
-        held = {each.key: each.value for each in current}
-        return Extraction(tuple(found), summary_of(held) if found else None)
+            yield told, {each.key: each.value for each in current}
+
+
+def _as_extraction(readings: Sequence[tuple[list[Fact], dict[str, str]]]) -> Extraction:
+    found = tuple(fact for facts, _ in readings for fact in facts)
+    return Extraction(found, summary_of(readings[-1][1]) if found else None)
 
 
 class _Reading:

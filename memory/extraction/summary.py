@@ -19,15 +19,6 @@ _FIRST = (
     ("diet", "{}"),
 )
 _PASSING = ("plan_",)
-_SPEAKS_FOR_ITSELF = (
-    "allergy_",
-    "diet_",
-    "goal_",
-    "intolerance_",
-    "language_",
-    "liking_",
-    "plays_",
-)
 
 
 def summary_of(facts: Mapping[str, str]) -> str | None:
@@ -57,7 +48,3 @@ def summary_of(facts: Mapping[str, str]) -> str | None:
             break
         text = longer
     return f"{text}." if text else None
-
-
-def _said(key: str, value: str) -> str:
-    return value if key.startswith(_SPEAKS_FOR_ITSELF) else f"{key.replace('_', ' ')}: {value}"
