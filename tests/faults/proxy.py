@@ -7,6 +7,7 @@ import re
 import threading
 from collections.abc import Coroutine
 from concurrent.futures import Future
+from contextlib import suppress
 from enum import Enum, auto
 from types import TracebackType
 from typing import Any
@@ -108,6 +109,7 @@ class FaultyProxy:
         if self._server is not None:
             self._server.close()
             self._server = None
+            await _let_the_accepted_begin()
         for connection in list(self._connections):
             connection.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)
@@ -124,8 +126,11 @@ class FaultyProxy:
         except (OSError, asyncio.CancelledError, asyncio.IncompleteReadError):
             return
         finally:
-            self._connections.discard(task)
             writer.transport.abort()
+            # Its socket is closed one step later, and this task is awaited where all must be.
+            with suppress(OSError, asyncio.CancelledError):
+                await writer.wait_closed()
+            self._connections.discard(task)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._mode is Mode.HANG:
@@ -163,6 +168,12 @@ class FaultyProxy:
                 writer.write(data)
                 await writer.drain()
         raise ConnectionResetError  # the server has ended it, so the other half ends too
+
+
+async def _let_the_accepted_begin() -> None:
+    # From a socket's accept to the first step of its task the loop takes three rounds.
+    for _ in range(5):
+        await asyncio.sleep(0)
 
 
 async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
