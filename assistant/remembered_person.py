@@ -118,6 +118,8 @@ class RememberedPerson:
             erased_elsewhere=self._erased_elsewhere,
             on_profile_change=self._refresh_instructions,
         )
+        if self._transcript is not None:
+            self._tools.on_forgotten = self._transcript.forget
         self._erasing = erasing
         self._watch = ErasureWatch(generation, threads, deadline_s=recall_s) if generation else None
 

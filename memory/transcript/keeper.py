@@ -10,12 +10,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
+from functools import partial
 
 from prometheus_client import Counter
 
-from memory.model import MemoryInputError
+from memory.model import Memory, MemoryInputError
 from memory.retry import until_taken
 from memory.transcript.model import MAX_TEXT_LENGTH, Role, TranscriptTurn
 from memory.transcript.store import TranscriptStore
@@ -63,6 +64,7 @@ class TranscriptKeeper:
         self._heard: set[str] = set()
         self._taken_back: set[str] = set()
         self._to_remove: set[str] = set()
+        self._to_forget: list[Memory] = []
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -118,8 +120,17 @@ class TranscriptKeeper:
         gone = (ids - self._taken_back) & self._heard
         self._taken_back |= ids
         self._to_remove |= gone
-        if gone and not self._waiting.full():  # whoever stores what waits looks here as well
-            self._waiting.put_nowait(None)
+        if gone:
+            self._wake()
+
+    def forget(self, memories: Sequence[Memory]) -> None:
+        """Take out the turns in which forgotten memories were told, whichever session's.
+
+        The agent's answers go with them.
+        """
+        self._to_forget += [memory for memory in memories if memory.session_id is not None]
+        if self._to_forget:
+            self._wake()
 
     def begin_anew(self) -> None:
         """Go on as with a new person: drop what waits, and what is being said."""
@@ -145,6 +156,10 @@ class TranscriptKeeper:
         await asyncio.gather(self._task, return_exceptions=True)
         self._thread.close()
 
+    def _wake(self) -> None:
+        if not self._waiting.full():  # whoever stores what waits sees the rest as well
+            self._waiting.put_nowait(None)
+
     def _note(self, role: Role, item_id: str) -> str:
         turn_id = self._turn_id(item_id)
         if role == "user":
@@ -167,6 +182,7 @@ class TranscriptKeeper:
             self._under_way = len(turns)
             try:
                 await self._keep(turns)
+                await self._forget()
                 await self._remove()
             except Exception as error:  # noqa: BLE001 - one bad turn must not end the keeper
                 _TURNS.labels("failed").inc(len(turns))
@@ -204,13 +220,37 @@ class TranscriptKeeper:
             return set()
         return set(self._store.keep(get_current_user(), wanted))
 
+    async def _forget(self) -> None:
+        while self._to_forget:
+            forgotten = list(self._to_forget)
+            find = partial(told_in, self._store, get_current_user(), forgotten)
+            self._to_remove.update(await until_taken(self._thread, find, _count_retry))
+            del self._to_forget[: len(forgotten)]
+
     async def _remove(self) -> None:
         while self._to_remove:
             ids = sorted(self._to_remove)
-            user = get_current_user()
-            await until_taken(self._thread, lambda: self._store.remove(user, ids), _count_retry)  # noqa: B023 - awaited within the turn of the loop
+            remove = partial(self._store.remove, get_current_user(), ids)
+            await until_taken(self._thread, remove, _count_retry)
             self._to_remove.difference_update(ids)
             _TURNS.labels("taken_back").inc(len(ids))
+
+
+def told_in(store: TranscriptStore, user: str, memories: Sequence[Memory]) -> list[str]:
+    """Return the ids of the turns in which memories were told, and of the answers to them.
+
+    A memory and the turn that it was told in have one time; a blocking call.
+    """
+    found: list[str] = []
+    for session_id in {memory.session_id for memory in memories}:
+        moments = {each.created_at for each in memories if each.session_id == session_id}
+        is_told = False
+        for turn in store.turns(user, session_id):
+            if turn.role == "user":
+                is_told = turn.said_at in moments
+            if is_told:
+                found.append(turn.id)
+    return found
 
 
 def _count_retry() -> None:
