@@ -159,6 +159,16 @@ def test_a_move_takes_the_transcript_along(transcripts, people, storage, user, o
     assert list(transcripts.turns(user)) == []
 
 
+def test_very_long_transcripts_are_moved_in_several_steps(
+    transcripts, people, user, other_user, monkeypatch
+):
+    monkeypatch.setattr("people.supabase_store._MOVED_AT_ONCE", 2)
+    transcripts.keep(user, [said(f"turn {n}", n) for n in range(7)])
+    assert people.move(user, other_user).moved is True
+    assert texts(list(transcripts.turns(other_user))) == [f"turn {n}" for n in range(7)]
+    assert people.generation(user) == 1
+
+
 def test_the_export_holds_the_transcript(transcripts, people, user):
     turn = said("hello")
     transcripts.keep(user, [turn])
