@@ -18,6 +18,7 @@ from prometheus_client import Counter
 
 from memory.model import Memory, MemoryInputError
 from memory.retry import until_taken
+from memory.transcript.forgetting import told_in
 from memory.transcript.model import MAX_TEXT_LENGTH, Role, TranscriptTurn
 from memory.transcript.store import TranscriptStore
 from memory.writes import write_id
@@ -234,23 +235,6 @@ class TranscriptKeeper:
             await until_taken(self._thread, remove, _count_retry)
             self._to_remove.difference_update(ids)
             _TURNS.labels("taken_back").inc(len(ids))
-
-
-def told_in(store: TranscriptStore, user: str, memories: Sequence[Memory]) -> list[str]:
-    """Return the ids of the turns in which memories were told, and of the answers to them.
-
-    A memory and the turn that it was told in have one time; a blocking call.
-    """
-    found: list[str] = []
-    for session_id in {memory.session_id for memory in memories}:
-        moments = {each.created_at for each in memories if each.session_id == session_id}
-        is_told = False
-        for turn in store.turns(user, session_id):
-            if turn.role == "user":
-                is_told = turn.said_at in moments
-            if is_told:
-                found.append(turn.id)
-    return found
 
 
 def _count_retry() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -10,12 +11,13 @@ from assistant.conversation import Conversation, Wishes
 from assistant.providers import Models
 from assistant.scripted_model import ScriptedModel
 from config import Settings
+from devstack.waiting import eventually
 from memory import MemoryManager, SqliteMemoryStore
 from memory.transcript import SqliteTranscriptStore
 from profiles import ProfileManager, SqliteProfileStore
-from session_context import get_current_user, set_session_user
+from session_context import get_current_user, get_session_generation, set_session_user
 from storage.person_file import PersonFiles
-from tests.unit.tool_calls import QUESTION, Talk, talk_of
+from tests.unit.tool_calls import QUESTION, Erasures, Talk, talk_of
 
 ALICE = "alice@example.com"
 
@@ -93,6 +95,26 @@ async def test_after_an_erasure_from_elsewhere_it_begins_anew(data_dir):
         said = await transcript(talk)
         assert said[-2:] == ["user: I love the sea", "assistant: I hear you"]
         assert not any("hiking" in line or "4711" in line for line in said)
+
+
+async def test_what_the_agent_began_to_say_before_an_erasure_is_not_kept_after_it(data_dir):
+    async with talk_of(ALICE, data_dir) as talk:
+        began = time.time()
+        talk.erasures.from_elsewhere()
+        await talk.says("hello")
+        talk.person.hear_agent("late", "You live in Rome", began)
+        await talk.says("I love the sea")
+        said = await transcript(talk)
+        assert not any("Rome" in line for line in said)
+        assert "user: I love the sea" in said
+
+
+async def test_a_turn_that_comes_too_late_tells_the_session_of_an_erasure(data_dir, monkeypatch):
+    monkeypatch.setattr(Erasures, "generation", lambda _: 0)
+    async with talk_of(ALICE, data_dir) as talk:
+        talk.erasures.from_elsewhere()
+        await talk.says("hm")  # no memory, so that nothing else is written
+        await eventually(lambda: get_session_generation() == 1)
 
 
 @pytest.mark.parametrize("kept", [True, False])
