@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,6 +24,10 @@ from tests.unit.tool_calls import QUESTION, Erasures, Talk, talk_of
 ALICE = "alice@example.com"
 
 
+def recorded_talk(data_dir: Path, **options: Any) -> AbstractAsyncContextManager[Talk]:
+    return talk_of(ALICE, data_dir, keeps_transcript=True, **options)
+
+
 async def transcript(talk: Talk) -> list[str]:
     """What is kept of the session when it is over."""
     user = get_current_user()
@@ -31,7 +37,7 @@ async def transcript(talk: Talk) -> list[str]:
 
 
 async def test_both_sides_of_a_conversation_are_kept_in_order(data_dir):
-    async with talk_of(ALICE, data_dir) as talk:
+    async with recorded_talk(data_dir) as talk:
         await talk.says("hm")
         await talk.says("I love hiking")
         assert await transcript(talk) == [
@@ -43,7 +49,7 @@ async def test_both_sides_of_a_conversation_are_kept_in_order(data_dir):
 
 
 async def test_what_is_said_off_the_record_is_not_in_it(data_dir):
-    async with talk_of(ALICE, data_dir) as talk:
+    async with recorded_talk(data_dir) as talk:
         await talk.says("I love hiking")
         await talk.says("don't remember this, I look for a job", ("stop_remembering", {}))
         await talk.says("the interview is on Friday")
@@ -57,7 +63,7 @@ async def test_what_is_said_off_the_record_is_not_in_it(data_dir):
 
 
 async def test_what_was_just_said_and_is_forgotten_is_gone_with_its_answer(data_dir):
-    async with talk_of(ALICE, data_dir) as talk:
+    async with recorded_talk(data_dir) as talk:
         await talk.says("I love hiking")
         await talk.says("My locker code is 4711")
         await talk.says("forget that", ("forget_last", {"what": "said"}))
@@ -65,17 +71,17 @@ async def test_what_was_just_said_and_is_forgotten_is_gone_with_its_answer(data_
 
 
 async def test_what_was_told_in_an_earlier_session_and_is_forgotten_by_name_is_gone(data_dir):
-    async with talk_of(ALICE, data_dir) as talk:
+    async with recorded_talk(data_dir) as talk:
         await talk.says("I love hiking")
         await talk.says("My locker code is 4711")
-    async with talk_of(ALICE, data_dir, session_id="s-2") as talk:
+    async with recorded_talk(data_dir, session_id="s-2") as talk:
         await talk.says("forget my locker", ("forget_memory", {"category": None, "key": "locker"}))
         assert await transcript(talk) == ["user: I love hiking", "assistant: I hear you"]
 
 
 async def test_after_forgetting_everything_it_begins_anew(data_dir):
     erase: tuple[str, dict[str, object]] = ("forget_everything", {})
-    async with talk_of(ALICE, data_dir) as talk:
+    async with recorded_talk(data_dir) as talk:
         await talk.says("I love hiking")
         await talk.says("forget everything", erase)
         assert talk.said_by_agent[-1] == QUESTION
@@ -87,7 +93,7 @@ async def test_after_forgetting_everything_it_begins_anew(data_dir):
 
 
 async def test_after_an_erasure_from_elsewhere_it_begins_anew(data_dir):
-    async with talk_of(ALICE, data_dir) as talk:
+    async with recorded_talk(data_dir) as talk:
         await talk.says("I love hiking")
         talk.erasures.from_elsewhere()
         await talk.says("my locker code is 4711")
@@ -98,7 +104,7 @@ async def test_after_an_erasure_from_elsewhere_it_begins_anew(data_dir):
 
 
 async def test_what_the_agent_began_to_say_before_an_erasure_is_not_kept_after_it(data_dir):
-    async with talk_of(ALICE, data_dir) as talk:
+    async with recorded_talk(data_dir) as talk:
         began = time.time()
         talk.erasures.from_elsewhere()
         await talk.says("hello")
@@ -111,7 +117,7 @@ async def test_what_the_agent_began_to_say_before_an_erasure_is_not_kept_after_i
 
 async def test_a_turn_that_comes_too_late_tells_the_session_of_an_erasure(data_dir, monkeypatch):
     monkeypatch.setattr(Erasures, "generation", lambda _: 0)
-    async with talk_of(ALICE, data_dir) as talk:
+    async with recorded_talk(data_dir) as talk:
         talk.erasures.from_elsewhere()
         await talk.says("hm")  # no memory, so that nothing else is written
         await eventually(lambda: get_session_generation() == 1)

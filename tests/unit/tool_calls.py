@@ -119,6 +119,7 @@ class Talk:
         self.model = CallingModel()
         erase: Callable[[], object] = options.pop("erase", self.erasures.by_the_session)
         session_id: str = options.pop("session_id", "s-1")
+        keeps_transcript: bool = options.pop("keeps_transcript", False)
         self.person = RememberedPerson(
             Settings.from_environment(
                 {"JOIN_DEADLINE_MS": "5000", "FACT_EXTRACTION": "off", **options}
@@ -132,7 +133,7 @@ class Talk:
             erasing=Erasing(erase, QUESTION),
             generation=self.erasures.generation,
             on_recalled=lambda _: None,
-            transcripts=SqliteTranscriptStore(self.people),
+            transcripts=SqliteTranscriptStore(self.people) if keeps_transcript else None,
         )
         self.session: AgentSession[None] = AgentSession(
             llm=self.model,
