@@ -23,6 +23,7 @@ from config import Settings
 from log_privacy import allow_personal_data, hide_identity, hide_personal_data, personal
 from memory import memory_manager, open_supabase_store
 from memory.outbox import delivering
+from memory.transcript import open_default_transcripts
 from people import person_manager
 from profiles import profile_manager
 from session_context import (
@@ -179,12 +180,14 @@ def _bound_conversation(
     if not metadata.remember:
         logger.info("[SESSION] the dispatch asked that nothing of this session is remembered")
     remembers = identity is not None and settings.store.memory_enabled and metadata.remember
+    keeps_transcript = remembers and settings.store.keep_transcripts
     return Conversation(
         settings,
         memory=memory_manager if remembers else None,
         profiles=profile_manager if remembers else None,
         erase=person_manager.erase,
         generation=person_manager.generation,
+        transcripts=open_default_transcripts() if keeps_transcript else None,
         wishes=Wishes(
             session_id=metadata.session_id or ctx.job.id,
             opening_line=metadata.opening_line,

@@ -155,6 +155,8 @@ class StoreSettings(_Group):
     drain_deadline_s: float = Field(3.0, alias="DRAIN_DEADLINE_S", gt=0)
     outbox_max_mb: int = Field(256, alias="OUTBOX_MAX_MB", ge=1)
     retention_days: int | None = Field(None, alias="RETENTION_DAYS", ge=1, le=36_500)
+    keep_transcripts: bool = Field(False, alias="KEEP_TRANSCRIPTS")
+    transcript_retention_days: int = Field(30, alias="TRANSCRIPT_RETENTION_DAYS", ge=1, le=36_500)
 
     @property
     def supabase_key(self) -> str | None:

@@ -20,6 +20,7 @@ from assistant.conversation import Conversation, Wishes
 from assistant.providers import build_models
 from config import ConfigError, Settings
 from memory import memory_manager
+from memory.transcript import open_default_transcripts
 from people import person_manager
 from profiles import profile_manager
 from session_context import IdentityError, bind_job, set_session_user
@@ -55,12 +56,14 @@ async def chat(settings: Settings, *, identity: str | None) -> None:
         bind_job()  # what the store's threads learn of the person holds for the whole process
         set_session_user(identity)
     remembers = settings.store.memory_enabled
+    keeps_transcript = remembers and settings.store.keep_transcripts
     conversation = Conversation(
         settings,
         memory=memory_manager if remembers else None,
         profiles=profile_manager if remembers else None,
         erase=person_manager.erase,
         generation=person_manager.generation,
+        transcripts=open_default_transcripts() if keeps_transcript else None,
         wishes=Wishes(session_id=f"chat-{uuid.uuid4()}"),
     )
     await conversation.prepare()

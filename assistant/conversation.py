@@ -37,6 +37,7 @@ from assistant.tools import Erasing
 from config import Settings
 from log_privacy import personal
 from memory import MemoryManager
+from memory.transcript import TranscriptStore
 from profiles import Person, ProfileManager
 from session_context import get_session_user_uuid
 from storage import StoreThreads
@@ -77,6 +78,7 @@ class Conversation:
         erase: erases the session's person, a blocking call; None leaves the tool for it out.
         generation: reads the person's generation from the store, a blocking call; None where
             an erasure from elsewhere is noticed only when a write is refused.
+        transcripts: where what both sides say is kept, word for word; None where it is not.
     """
 
     def __init__(
@@ -88,6 +90,7 @@ class Conversation:
         wishes: Wishes,
         erase: Callable[[], object] | None = None,
         generation: Callable[[], int] | None = None,
+        transcripts: TranscriptStore | None = None,
     ) -> None:
         self._settings = settings
         self._memory = memory
@@ -98,6 +101,7 @@ class Conversation:
         self._listening = Listening()
         self._erase = erase
         self._generation = generation
+        self._transcripts = transcripts
         self._binding: asyncio.Task[None] | None = None
         self._remembered: RememberedPerson | None = None
         self._session: AgentSession[None] | None = None
@@ -243,6 +247,7 @@ class Conversation:
             generation=self._generation,
             on_recalled=self._listening.note_recalled,
             on_begun_anew=self._listening.forget,
+            transcripts=self._transcripts,
         )
 
     def _on_transcript(self, event: UserInputTranscribedEvent) -> None:
@@ -255,6 +260,8 @@ class Conversation:
             return
         if item.role == "assistant":
             self._listening.note_agent(item)
+            if self._remembered is not None:
+                self._remembered.hear_agent(item.id, item.text_content or "", item.created_at)
         if item.role != "user":
             return
         if self._remembered is not None:

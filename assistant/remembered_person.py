@@ -23,6 +23,7 @@ from config import Settings
 from memory import Memory, MemoryManager
 from memory.recall import Recall
 from memory.recorder import Recorder, UserTurn
+from memory.transcript import TranscriptKeeper, TranscriptStore
 from profiles import Person, ProfileManager
 from session_context import get_session_generation, get_session_user_uuid, set_session_generation
 from storage import StorageError, StoreThreads
@@ -52,6 +53,7 @@ class RememberedPerson:
             nobody can say.
         on_recalled: called with the memories that go to the model.
         on_begun_anew: called when the person was erased and the session goes on.
+        transcripts: where what both sides say is kept, word for word; None where it is not.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class RememberedPerson:
         generation: Callable[[], int] | None,
         on_recalled: Callable[[Sequence[Memory]], None],
         on_begun_anew: Callable[[], None] = lambda: None,
+        transcripts: TranscriptStore | None = None,
     ) -> None:
         store = settings.store
         self._deadline_s = store.join_deadline_ms / 1000
@@ -89,6 +92,11 @@ class RememberedPerson:
             on_stored=self.recall.drop_result,
             is_taken_back=lambda turn_id: self.recorder.is_taken_back(turn_id),
         )
+        self._transcript = (
+            TranscriptKeeper(transcripts, session_id, on_erased=self._on_erased)
+            if transcripts is not None
+            else None
+        )
         self.recorder = Recorder(
             memory,
             threads,
@@ -98,6 +106,7 @@ class RememberedPerson:
             on_stored=self._note_stored,
             on_erased=self._on_erased,
             least_confidence=settings.extraction.least_transcript_confidence,
+            transcript=self._transcript,
         )
         self._tools = ToolSession(
             memory,
@@ -112,12 +121,16 @@ class RememberedPerson:
             erased_elsewhere=self._erased_elsewhere,
             on_profile_change=self._refresh_instructions,
         )
+        if self._transcript is not None:
+            self._tools.on_forgotten = self._transcript.forget
         self._erasing = erasing
         self._watch = ErasureWatch(generation, threads, deadline_s=recall_s) if generation else None
 
     def start(self) -> None:
         """Begin to keep what is heard."""
         self._extraction.start()
+        if self._transcript is not None:
+            self._transcript.start()
         self.recorder.start()
 
     def bind(self, agent: Agent, session: AgentSession[None]) -> None:
@@ -144,6 +157,13 @@ class RememberedPerson:
         """Take a turn of the person; returns at once."""
         self._tools.turns.hear(turn.item_id, turn.text)
         self.recorder.hear(turn)
+        if self._transcript is not None:
+            self._transcript.hear("user", turn.item_id, turn.text, turn.said_at)
+
+    def hear_agent(self, item_id: str, text: str, said_at: float) -> None:
+        """Take what was heard of the agent's words; returns at once."""
+        if self._transcript is not None:
+            self._transcript.hear("assistant", item_id, text, said_at)
 
     async def aclose(self) -> None:
         """Store what is still to be stored and end, within the drain deadline."""
@@ -155,7 +175,10 @@ class RememberedPerson:
         await asyncio.gather(*tasks, return_exceptions=True)
         await self.recall.aclose()
         ends_at = time.monotonic() + self._drain_s
-        await self.recorder.aclose(self._drain_s)
+        closing = [self.recorder.aclose(self._drain_s)]
+        if self._transcript is not None:
+            closing.append(self._transcript.aclose(self._drain_s))
+        await asyncio.gather(*closing)
         await self._extraction.aclose(max(ends_at - time.monotonic(), _LEAST_DRAIN_S))
 
     def _note_stored(self, turn: UserTurn, made: Memory) -> None:
@@ -170,6 +193,7 @@ class RememberedPerson:
     async def _erased_elsewhere(self) -> None:
         stale = get_session_generation()
         if stale is not None and stale in self._noticed:
+            self._take_generation()
             await self._bind()  # cleared already; only the binding failed then
             return
         self._noticed.add(stale)

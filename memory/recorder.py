@@ -24,6 +24,7 @@ from memory.gate import LEAST_CONFIDENCE, Heard, Verdict, judge
 from memory.manager import MemoryManager
 from memory.model import MAX_VALUE_LENGTH, TURN_KEY, Memory, MemoryInputError, NewMemory
 from memory.retry import until_taken
+from memory.transcript import TranscriptKeeper
 from memory.turn import UserTurn
 from memory.writes import log_stored, write_id
 from session_context import get_session_generation, get_session_user_uuid
@@ -55,6 +56,7 @@ class Recorder:
         on_erased: called with the generation of a turn that came too late: the person was
             erased since.
         least_confidence: see `memory.gate.judge`.
+        transcript: is told of pauses, of what is taken back, and of a new beginning.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class Recorder:
         on_stored: Callable[[UserTurn, Memory], None] | None = None,
         on_erased: Callable[[int | None], None] | None = None,
         least_confidence: float = LEAST_CONFIDENCE,
+        transcript: TranscriptKeeper | None = None,
     ) -> None:
         self._memory = memory
         self._threads = threads
@@ -78,6 +81,7 @@ class Recorder:
         self._on_stored = on_stored
         self._on_erased = on_erased
         self._least_confidence = least_confidence
+        self._transcript = transcript
         self._paused = False
         self._taken_back: set[str] = set()
         self._turns: asyncio.Queue[UserTurn] = asyncio.Queue(MOST_WAITING_TURNS)
@@ -96,10 +100,14 @@ class Recorder:
     def pause(self) -> None:
         """Keep nothing of what is heard from now on."""
         self._paused = True
+        if self._transcript is not None:
+            self._transcript.pause()
 
     def resume(self) -> None:
         """Keep what is heard from now on."""
         self._paused = False
+        if self._transcript is not None:
+            self._transcript.resume()
 
     def take_back(self, item_id: str) -> str:
         """See to it that a turn is not kept: one that waits or is under way never will be.
@@ -109,6 +117,8 @@ class Recorder:
         """
         turn_id = self.turn_id(item_id)
         self._taken_back.add(turn_id)
+        if self._transcript is not None:
+            self._transcript.take_back(item_id)
         return turn_id
 
     def is_taken_back(self, turn_id: str) -> bool:
@@ -130,6 +140,8 @@ class Recorder:
             self._turns.task_done()
             _TURNS.labels("erased").inc()
         self._on_first_kept = on_first_kept
+        if self._transcript is not None:
+            self._transcript.begin_anew()
 
     def hear(self, turn: UserTurn) -> None:
         """Take a turn; returns at once. What is too long is cut to what a memory can hold."""

@@ -20,12 +20,14 @@ class Copied:
     Attributes:
         people: how many are in the target now as they are in the source.
         memories: how many of their memories are.
+        turns: how many turns of their transcripts are.
         left_out: how many memories the target's fences did not let in.
         failed: the uuids of those whom the target refuses, with its reason.
     """
 
     people: int = 0
     memories: int = 0
+    turns: int = 0
     left_out: int = 0
     failed: dict[str, str] = field(default_factory=dict)
 
@@ -72,6 +74,9 @@ def _copy_person(source: PeopleStore, target: PeopleStore, user: str, copied: Co
         held = target.restore_memories(user, batch)
         copied.memories += held
         copied.left_out += len(batch) - held
+    turns = source.transcripts.turns(user)
+    while said := list(islice(turns, _BATCH)):
+        copied.turns += len(target.transcripts.keep(user, said))
     # Last, as what it keeps out includes what was told before somebody opted out.
     if standing != Standing(0, remembered=True):
         target.raise_fence(user, standing)

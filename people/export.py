@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
 from datetime import datetime, timezone
 from typing import Any
 
 from memory import Memory
+from memory.transcript import TranscriptTurn
 from people.model import Record
 from people.store import PeopleStore
 
@@ -37,6 +39,8 @@ def export_parts(
     yield json.dumps(head, ensure_ascii=False, indent=2).removesuffix("\n}")
     yield ',\n  "memories": '
     yield from _array(map(memory_record, store.memories(user)), "  ")
+    yield ',\n  "turns": '
+    yield from _array(map(_turn_record, store.transcripts.turns(user)), "  ")
     yield ',\n  "elsewhere": {'
     for index, (name, records) in enumerate(elsewhere.items()):
         yield f"{',' if index else ''}\n    {json.dumps(name)}: "
@@ -60,6 +64,10 @@ def memory_record(memory: Memory) -> Record:
         "source_id": memory.source_id,
         "expires_at": _iso(memory.expires_at),
     }
+
+
+def _turn_record(turn: TranscriptTurn) -> Record:
+    return {**asdict(turn), "said_at": turn.said_at.isoformat()}
 
 
 def _array(records: Iterable[Mapping[str, Any]], indent: str) -> Iterator[str]:

@@ -13,6 +13,8 @@ from datetime import datetime
 from memory import Memory
 from memory.moments import microseconds, moment_of
 from memory.sqlite_store import COLUMNS, read_memory, store_in
+from memory.transcript import SqliteTranscriptStore, TranscriptStore, TranscriptTurn
+from memory.transcript.sqlite_store import all_in, keep_in
 from people.model import Erasure, ErasureUnfinishedError, Move, Record, Standing, as_write
 from people.sqlite_merge import add_records, close_as
 from people.store import PeopleStore
@@ -48,6 +50,12 @@ class SqlitePeopleStore(PeopleStore):
     def __init__(self, people: PersonFiles, *, scrub_deadline_s: float = _SCRUB_DEADLINE_S) -> None:
         self._people = people
         self._scrub_deadline_s = scrub_deadline_s
+        self._transcripts = SqliteTranscriptStore(people)
+
+    @property
+    def transcripts(self) -> TranscriptStore:
+        """The transcripts in the same files."""
+        return self._transcripts
 
     def standing(self, user: str) -> Standing:
         """Read the fence."""
@@ -102,9 +110,10 @@ class SqlitePeopleStore(PeopleStore):
                     return Move(False, memories=0, merged_keys=0, generation=generation_of(old))
                 records["profile"]["email"] = target_email
                 memories = list(_all(old, source))
+                turns = all_in(old)
                 with self._people.writing(target) as new:
                     wanted = is_remembered(old) and is_remembered(new)
-                    merged = _merge(new, target, records, memories, remembered=wanted)
+                    merged = _merge(new, target, records, memories, turns, remembered=wanted)
                 erasure = _erase(old)
             self._scrub(old, erasure)
         return Move(True, len(memories), merged, erasure.generation)
@@ -232,6 +241,7 @@ def _merge(
     user: str,
     records: dict[str, Record | None],
     memories: Sequence[Memory],
+    turns: Sequence[TranscriptTurn],
     *,
     remembered: bool,
 ) -> int:
@@ -245,6 +255,7 @@ def _merge(
     generation = generation_of(file)
     store_in(file, user, [replace(as_write(m), generation=generation) for m in memories])
     close_as(file, memories)
+    keep_in(file, [replace(turn, generation=generation) for turn in turns])
     if not remembered:
         raised = generation + 1 if was_remembered else generation
         file.execute("UPDATE fence SET generation = ?, remembered = 0", (raised,))

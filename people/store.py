@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from memory import Memory
+from memory.transcript import TranscriptStore
 from people.model import Erasure, Move, Record, Standing
 
 
@@ -16,6 +17,11 @@ class PeopleStore(ABC):
     Calls block; on an event loop run them in `storage.StoreThreads`. Every call may raise
     `storage.StorageError`.
     """
+
+    @property
+    @abstractmethod
+    def transcripts(self) -> TranscriptStore:
+        """The transcripts of the same people, in the same back end."""
 
     @abstractmethod
     def standing(self, user: str) -> Standing:

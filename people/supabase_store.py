@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from memory import Memory
 from memory.supabase_store import read_memories, written
+from memory.transcript import SupabaseTranscriptStore, TranscriptStore
 from people.model import Erasure, Move, Record, Standing, as_write
 from people.store import PeopleStore
 from storage.supabase_clients import SupabaseClients, execute, read_time, rows
@@ -41,6 +42,12 @@ class SupabasePeopleStore(PeopleStore):
 
     def __init__(self, clients: SupabaseClients) -> None:
         self._clients = clients
+        self._transcripts = SupabaseTranscriptStore(clients)
+
+    @property
+    def transcripts(self) -> TranscriptStore:
+        """The transcripts over the same clients."""
+        return self._transcripts
 
     def standing(self, user: str) -> Standing:
         """Read the fence."""

@@ -142,6 +142,7 @@ class ForgetTools:
     async def _forgot(self, gone: Sequence[Memory]) -> str:
         session = self._session
         names = "; ".join(dict.fromkeys(told(each) for each in gone if _is_named(each, gone)))
+        session.on_forgotten(gone)
         session.note(forgotten(session.memory, gone, f"remembered again: {names}"))
         session.on_change()
         await session.drop_summary()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ParamSpec, TypeVar
 
@@ -59,6 +59,7 @@ class ToolSession:
         context: what the model sees.
         offered: the memories from which the person is to choose, in the order told.
         under_way: work that goes on though its reply was interrupted.
+        on_forgotten: called with the memories that are forgotten.
         writing: held while something is stored, so that who waits for it sees the whole.
     """
 
@@ -78,6 +79,7 @@ class ToolSession:
     context: LiveContext = field(default_factory=LiveContext)
     offered: list[Memory] = field(default_factory=list)
     under_way: set[asyncio.Task[Any]] = field(default_factory=set)
+    on_forgotten: Callable[[Sequence[Memory]], object] = lambda _: None
     writing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def call(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

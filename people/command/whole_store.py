@@ -33,7 +33,8 @@ def add_store_commands(commands: Commands[argparse.ArgumentParser]) -> None:
         "retention",
         help="erase who never came back, and what has expired",
         description="Erases everybody who was last active more than RETENTION_DAYS ago; without "
-        "RETENTION_DAYS, nobody. Deletes what has expired for good. To be run daily.",
+        "RETENTION_DAYS, nobody. Deletes what has expired for good, and of transcripts what is "
+        "older than TRANSCRIPT_RETENTION_DAYS. To be run daily.",
     )
     retention.add_argument("--dry-run", action="store_true", help="only say who would be erased")
     retention.set_defaults(run=_retention)
@@ -65,14 +66,17 @@ def _copy(arguments: argparse.Namespace) -> int:
 
 
 def _retention(arguments: argparse.Namespace) -> int:
-    days = Settings.from_environment().store.retention_days
+    settings = Settings.from_environment().store
+    days = settings.retention_days
+    oldest = datetime.now(timezone.utc) - timedelta(days=settings.transcript_retention_days)
     with opened() as storage:
         people = open_everything(storage)
         erased = 0 if days is None else _erase_idle(people, days, dry_run=arguments.dry_run)
         expired = 0 if arguments.dry_run else people.store.delete_expired()
+        turns = 0 if arguments.dry_run else people.store.transcripts.delete_before(oldest)
     if days is None:
         say("RETENTION_DAYS is not set: nobody is erased for not coming back")
-    answer({"erased_people": erased, "deleted_expired_memories": expired})
+    answer({"erased_people": erased, "deleted_expired_memories": expired, "deleted_turns": turns})
     return 0
 
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from jsonschema import Draft202012Validator
 
 from config import PROJECT_ROOT
 from devstack.servers.supabase import SupabaseProject
+from memory.transcript import TranscriptTurn, open_transcript_store
 from people import open_people
 from session_context import livekit_identity_to_uuid
 from storage import Storage
@@ -185,6 +187,27 @@ def test_retention_erases_nobody_unless_told_after_how_many_days(run, alice):
     assert kept["erased_people"] == 0, "they came today"
     assert len(lines_of(run("list", "--identity", alice))) == 2
     assert run("retention", RETENTION_DAYS="0").returncode == 2
+
+
+def test_retention_deletes_what_is_too_old_of_transcripts(run, storage, alice):
+    transcripts, user = open_transcript_store(storage), livekit_identity_to_uuid(alice)
+    now = datetime.now(timezone.utc)
+    turns = [
+        TranscriptTurn(str(uuid.uuid4()), "s-1", "user", f"{days} days", now - timedelta(days))
+        for days in (31, 29, 2)
+    ]
+    transcripts.keep(user, turns)
+
+    def left() -> list[str]:
+        return [turn.text for turn in transcripts.turns(user)]
+
+    assert json.loads(run("retention", "--dry-run").stdout.splitlines()[-1])["deleted_turns"] == 0
+    assert len(left()) == 3
+    assert json.loads(run("retention").stdout)["deleted_turns"] >= 1
+    assert left() == ["29 days", "2 days"]
+    run("retention", TRANSCRIPT_RETENTION_DAYS="7")
+    assert left() == ["2 days"]
+    assert run("retention", TRANSCRIPT_RETENTION_DAYS="0").returncode == 2
 
 
 def test_the_command_erases_what_a_session_has_open(run, storage, alice):

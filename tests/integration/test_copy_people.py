@@ -17,6 +17,7 @@ import pytest
 from config import PROJECT_ROOT, Settings
 from devstack.servers.supabase import SupabaseProject
 from memory import Category, NewMemory, open_memory_store
+from memory.transcript import TranscriptTurn, open_transcript_store
 from people import People, PeopleStore, open_people, open_people_store
 from people.copying import Copied, copy_people
 from profiles import open_profile_store
@@ -69,6 +70,14 @@ def fill(storage: Storage, *, people: int = 3) -> list[str]:
         memory.store(user, [told("color", "blue"), told("color", "green", 1, session_id="s")])
         memory.store(user, [told(f"k{n}", "v", 2, session_id="s") for n in range(250)])
         memory.forget(user, Category.FACT, "k3")
+        said = [("user", "I like green"), ("assistant", "So do I")]
+        open_transcript_store(storage).keep(
+            user,
+            [
+                TranscriptTurn(str(uuid.uuid4()), "s", role, text, NOON + timedelta(minutes=n))  # type: ignore[arg-type]
+                for n, (role, text) in enumerate(said)
+            ],
+        )
         if number % 3 == 2:
             everything.set_remembering(user, False)
     return users
@@ -94,7 +103,7 @@ def test_everybody_is_there_as_they_were_and_a_second_copy_changes_nothing(store
     source = open_people_store(stores.sqlite)
     target = open_people_store(stores.supabase)
     for _ in range(2):
-        assert copy_people(source, target) == Copied(people=3, memories=3 * 251)
+        assert copy_people(source, target) == Copied(people=3, memories=3 * 251, turns=3 * 2)
         for user in users:
             expected = held(open_people(stores.sqlite), user)
             assert held(open_people(stores.supabase), user) == expected
@@ -138,8 +147,8 @@ def test_who_was_erased_there_stays_erased(stores):
     people = open_people(stores.supabase)
     people.erase(user)
     copied = copy_people(open_people_store(stores.sqlite), open_people_store(stores.supabase))
-    assert (copied.memories, copied.left_out) == (0, 251)
-    assert people.export(user)["memories"] == []
+    assert (copied.memories, copied.left_out, copied.turns) == (0, 251, 0)
+    assert people.export(user)["memories"] == people.export(user)["turns"] == []
     assert people.export(user)["user_profile"] is None
 
 
@@ -176,5 +185,5 @@ def test_the_command_copies_and_says_how_much(stores):
         command, cwd=PROJECT_ROOT, env=environ, capture_output=True, text=True, timeout=60
     )
     assert (done.returncode, done.stderr) == (0, "")
-    expected = {"people": 1, "memories": 251, "left_out": 0, "failed": 0}
+    expected = {"people": 1, "memories": 251, "turns": 2, "left_out": 0, "failed": 0}
     assert json.loads(done.stdout) == expected

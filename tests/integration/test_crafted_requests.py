@@ -31,6 +31,10 @@ READS = [
     "/user_profiles?select=*,profiles(*,memory(*))",
     "/onboarding_details?user_id=eq.BOB",
     "/onboarding_details?interests=cs.{Xylophone}",
+    "/turns",
+    "/turns?user_id=eq.BOB",
+    "/turns?or=(user_id.eq.BOB,text.ilike.*Xylo*)",
+    "/profiles?select=id,turns!inner(*)&turns.user_id=eq.BOB",
     "/rpc/search_memory?p_user=BOB&p_words={instrument}&p_limit=10&p_reach=1",
 ]
 
@@ -39,6 +43,15 @@ MEMORY = {**OLDER, "generation": 1}
 TOLD = {**MEMORY, "created_at": "2026-01-01"}
 OVER_BOBS = {**MEMORY, "id": "MEM", "key": "instrument"}
 HIS_TO_HER = {**OVER_BOBS, "user_id": "ALICE"}
+TURN = {
+    "id": "NEW",
+    "user_id": "BOB",
+    "session_id": "s",
+    "role": "user",
+    "text": "x",
+    "said_at": "2026-01-01",
+    "generation": 1,
+}
 MERGE = "resolution=merge-duplicates,return=representation"
 BACK = "return=representation"
 
@@ -85,6 +98,13 @@ WRITES: list[tuple[str, str, Any, str]] = [
     ),
     ("POST", "/rpc/update_user_profile", {"p_user": "BOB", "p_changes": {"language": "de"}}, ""),
     ("POST", "/rpc/update_onboarding_details", {"p_user": "BOB", "p_changes": {}}, ""),
+    ("POST", "/turns", TURN, BACK),
+    ("POST", "/turns", {**TURN, "generation": 0}, BACK),
+    ("PATCH", "/turns?user_id=eq.BOB", {"text": "x"}, BACK),
+    ("PATCH", "/turns?user_id=eq.ALICE", {"user_id": "BOB"}, BACK),
+    ("DELETE", "/turns?user_id=eq.BOB", None, BACK),
+    ("POST", "/rpc/keep_turns", {"p_user": "BOB", "p_turns": [TURN]}, ""),
+    ("POST", "/rpc/keep_turns", {"p_user": "BOB", "p_turns": []}, ""),
     ("POST", "/rpc/ensure_profile", {"p_user": "BOB", "p_email": "m@example.com"}, ""),
     ("POST", "/rpc/bind_person", {"p_user": "BOB", "p_email": "m@example.com"}, ""),
 ]

@@ -29,12 +29,14 @@ USERS_RIGHTS = {
     "user_profiles": {"SELECT", "INSERT", "UPDATE", "DELETE"},
     "onboarding_details": {"SELECT", "INSERT", "UPDATE", "DELETE"},
     "person_fences": {"SELECT"},
+    "turns": {"SELECT", "INSERT", "DELETE"},
 }
 USERS_FUNCTIONS = {
     "erase_person",
     "set_remembering",
     "withdraw_memory",
     "generation_of",
+    "keep_turns",
     "person_words",
     "remember",
     "search_memory",
@@ -190,6 +192,8 @@ REQUESTS = [
     ("POST", "/rpc/list_people", {"p_after": None, "p_limit": 1}),
     ("POST", "/rpc/list_idle_people", {"p_since": "2000-01-01", "p_after": None, "p_limit": 1}),
     ("POST", "/rpc/delete_expired_memories", {"p_limit": 0}),
+    ("POST", "/rpc/keep_turns", {"p_user": ALICE, "p_turns": []}),
+    ("POST", "/rpc/delete_turns_before", {"p_before": "1970-01-01", "p_limit": 0}),
     ("GET", "/schema_migrations", None),
 ]
 

@@ -17,7 +17,7 @@ from psycopg.rows import dict_row
 from devstack.servers.database import Database
 from migrations.apply import FOLDER, MigrationError, apply, migration_files
 
-TABLES = ("profiles", "memory", "user_profiles", "onboarding_details", "person_fences")
+TABLES = ("profiles", "memory", "user_profiles", "onboarding_details", "person_fences", "turns")
 ALL = [file.stem for file in migration_files()]
 ALICE = "edabafbb-61ad-51d6-9fd8-e976c892a731"
 BOB = "1bbc064c-d74a-56e6-a2b9-009139975e85"

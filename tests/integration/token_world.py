@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextvars
 import uuid
 from collections.abc import Iterator
+from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
 import httpx
@@ -13,6 +14,7 @@ import pytest
 from config import Settings
 from devstack.servers.supabase import SupabaseProject
 from memory import Category, Memory, MemoryManager, MemoryStore, NewMemory, SupabaseMemoryStore
+from memory.transcript import TranscriptTurn, open_transcript_store
 from migrations.apply import apply
 from profiles import SupabaseProfileStore
 from session_context import livekit_identity_to_uuid, set_session_user
@@ -21,7 +23,7 @@ from storage.supabase_clients import SupabaseClients
 from tests.services import started
 
 SECRET = "Xylophone"
-TABLES = ("memory", "user_profiles", "onboarding_details", "person_fences")
+TABLES = ("memory", "turns", "user_profiles", "onboarding_details", "person_fences")
 
 
 class World(NamedTuple):
@@ -123,6 +125,10 @@ def world(request, supabase) -> Iterator[World]:
         fences.insert({"user_id": person, "generation": 1}).execute()
         profiles.bind_person(person, f"{value}@example.com")
         kept += memories.store(person, [NewMemory(Category.FACT, "instrument", value)])
+        said = TranscriptTurn(
+            str(uuid.uuid4()), "s", "user", f"I play the {value}", datetime.now(timezone.utc)
+        )
+        open_transcript_store(storage).keep(person, [said])
         profiles.update_user_profile(person, {"profile_text": f"plays the {value}"})
         profiles.update_onboarding_details(person, {"first_name": value, "interests": [value]})
     alice, bob = kept

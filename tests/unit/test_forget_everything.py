@@ -241,8 +241,11 @@ async def test_a_store_that_is_away_when_the_session_begins_anew_is_tried_again(
         assert any("the mountains" in line for line in talk.model.seen)
 
 
-async def test_what_is_said_after_an_erasure_was_noticed_is_kept_though_binding_failed(data_dir):
-    async with talk_of(ALICE, data_dir) as talk:
+@pytest.mark.parametrize("keeps_transcript", [False, True])
+async def test_what_is_said_after_an_erasure_was_noticed_is_kept_though_binding_failed(
+    data_dir, keeps_transcript
+):
+    async with talk_of(ALICE, data_dir, keeps_transcript=keeps_transcript) as talk:
         await known(talk)
 
         def away() -> bool:

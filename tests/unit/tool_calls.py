@@ -27,6 +27,7 @@ from assistant.tools import Erasing
 from config import Settings
 from memory import MemoryManager, SqliteMemoryStore
 from memory.recorder import UserTurn
+from memory.transcript import SqliteTranscriptStore
 from profiles import ProfileManager, SqliteProfileStore
 from session_context import (
     get_current_user,
@@ -96,7 +97,7 @@ class Erasures:
 
     def from_elsewhere(self) -> int:
         with self._people.writing(get_current_user()) as file:
-            for table in ("memory", "profile", "user_profile", "onboarding_details"):
+            for table in ("memory", "turns", "profile", "user_profile", "onboarding_details"):
                 file.execute(f"DELETE FROM {table}")
             file.execute("UPDATE fence SET generation = generation + 1")
             return generation_of(file)
@@ -118,6 +119,8 @@ class Talk:
         self.threads = StoreThreads(4)
         self.model = CallingModel()
         erase: Callable[[], object] = options.pop("erase", self.erasures.by_the_session)
+        session_id: str = options.pop("session_id", "s-1")
+        keeps_transcript: bool = options.pop("keeps_transcript", False)
         self.person = RememberedPerson(
             Settings.from_environment(
                 {"JOIN_DEADLINE_MS": "5000", "FACT_EXTRACTION": "off", **options}
@@ -125,12 +128,13 @@ class Talk:
             self.memory,
             self.profiles,
             self.threads,
-            "s-1",
+            session_id,
             is_new=True,
             instructions=lambda person: f"You talk with {person.details.first_name}.",
             erasing=Erasing(erase, QUESTION),
             generation=self.erasures.generation,
             on_recalled=lambda _: None,
+            transcripts=SqliteTranscriptStore(self.people) if keeps_transcript else None,
         )
         self.session: AgentSession[None] = AgentSession(
             llm=self.model,
@@ -168,6 +172,7 @@ class Talk:
                 self.person.hear(UserTurn(item.text_content, item.id, item.created_at))
             else:
                 self.said_by_agent.append(item.text_content)
+                self.person.hear_agent(item.id, item.text_content, item.created_at)
 
 
 @asynccontextmanager
