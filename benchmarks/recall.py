@@ -20,7 +20,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -37,7 +37,8 @@ from storage import open_storage
 
 DEPTHS = (5, 10, 20)
 
-_SESSION_TIME = "%I:%M %p on %d %B, %Y"
+_SESSION_TIMES = ("%I:%M %p on %d %B, %Y", "%d %B, %Y", "%Y/%m/%d (%a) %H:%M")
+"""LoCoMo's, a day alone, and LongMemEval's. ISO 8601 is read as well."""
 _BATCH = 200
 
 Search = Callable[[str], Sequence[str]]
@@ -149,22 +150,23 @@ def _product(backend: str) -> Iterator[Callable[[Sequence[Turn]], Search]]:
 
         def search_over(turns: Sequence[Turn]) -> Search:
             set_session_user(f"bench-{uuid.uuid4()}")
-            keys = {_key(turn): turn.key for turn in turns}
-            for start in range(0, len(turns), _BATCH):
-                memory.store_all([_memory(turn) for turn in turns[start : start + _BATCH]])
+            keys = {_key(number): turn.key for number, turn in enumerate(turns)}
+            told = [_memory(number, turn) for number, turn in enumerate(turns)]
+            for start in range(0, len(told), _BATCH):
+                memory.store_all(told[start : start + _BATCH])
             return lambda text: [keys[found.key] for found in memory.search(text, max(DEPTHS))]
 
         yield search_over
 
 
-def _memory(turn: Turn) -> NewMemory:
+def _memory(number: int, turn: Turn) -> NewMemory:
     return NewMemory(
-        Category.FACT, _key(turn), turn.text, created_at=turn.told_at, session_id=turn.session
+        Category.FACT, _key(number), turn.text, created_at=turn.told_at, session_id=turn.session
     )
 
 
-def _key(turn: Turn) -> str:
-    return f"{TURN_KEY}{int(turn.told_at.timestamp() * 1000)}"
+def _key(number: int) -> str:
+    return f"{TURN_KEY}{number}"
 
 
 def measure(
@@ -195,18 +197,36 @@ def _conversation(given: dict[str, Any]) -> Conversation:
     turns = [_turn(number, turn) for number, turn in enumerate(given["turns"])]
     keys = {turn.key for turn in turns}
     asked = [
-        Asked(each["question"], frozenset(each.get("evidence") or ()) & keys, str(each["category"]))
+        Asked(each["question"], _evidence(each) & keys, str(each.get("category", "?")))
         for each in given["questions"]
     ]
     name = str(given.get("conversation", "?"))
     return Conversation(name, turns, [each for each in asked if each.evidence])
 
 
+def _evidence(question: dict[str, Any]) -> frozenset[str]:
+    # LoCoMo has some with several turns in one text: "D8:6; D9:17".
+    given = question.get("evidence") or ()
+    return frozenset(key for text in given for key in re.split(r"[;,\s]+", text) if key)
+
+
 def _turn(number: int, given: dict[str, Any]) -> Turn:
     session = given["session_date_time"]
-    began = datetime.strptime(session, _SESSION_TIME).replace(tzinfo=timezone.utc)
-    told_at = began + timedelta(seconds=number)
+    told_at = _session_time(session) + timedelta(seconds=number)
     return Turn(given["dia_id"], f"{given['speaker']}: {given['text']}", session, told_at)
+
+
+def _session_time(text: str) -> datetime:
+    """Read when a session began; a time without a zone is UTC.
+
+    Raises:
+        ValueError: it is in none of the forms.
+    """
+    for form in _SESSION_TIMES:
+        with suppress(ValueError):
+            return datetime.strptime(text, form).replace(tzinfo=timezone.utc)
+    read = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    return read if read.tzinfo is not None else read.replace(tzinfo=timezone.utc)
 
 
 def _print(results: dict[str, list[Result]]) -> None:
