@@ -27,13 +27,13 @@ _NEIGHBOURS = f"""
     FROM memory
     WHERE row IN (
         SELECT beside.row
-        FROM json_each(?1) AS hit
+        FROM json_each(:hits) AS hit
         JOIN memory AS told ON told.row = hit.value
         JOIN memory AS beside ON beside.session_id = told.session_id
             AND beside.place BETWEEN told.place - {REACH} AND told.place + {REACH}
-        EXCEPT SELECT value FROM json_each(?1)
+        EXCEPT SELECT value FROM json_each(:hits)
     )
-    AND superseded_at IS NULL AND (expires_at IS NULL OR expires_at > ?2)
+    AND superseded_at IS NULL AND (expires_at IS NULL OR expires_at > :now)
 """  # noqa: S608 - a constant only
 
 
@@ -55,7 +55,8 @@ def find_candidates(
     if not wanted:
         return total, frequencies, []
     hits = file.execute(_HITS, (wanted, limit, now_us)).fetchall()
-    beside = file.execute(_NEIGHBOURS, (json.dumps([hit[0] for hit in hits]), now_us))
+    around = {"hits": json.dumps([hit[0] for hit in hits]), "now": now_us}
+    beside = file.execute(_NEIGHBOURS, around)
     found = [Candidate._make(row[1:]) for rows in (hits, beside) for row in rows]
     return total, frequencies, found
 
