@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 import uuid
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -131,6 +132,7 @@ def plain_fts5(turns: Sequence[Turn]) -> Search:
         sql = "SELECT key FROM turn WHERE turn MATCH ? ORDER BY rank LIMIT ?"
         return [key for (key,) in database.execute(sql, (match, max(DEPTHS)))]
 
+    weakref.finalize(search, database.close)
     return search
 
 
