@@ -13,15 +13,7 @@ from devstack.servers.supabase import SupabaseProject
 from storage import Storage, open_storage
 
 
-# The two kinds of key differ in the signature alone, which has tests of its own.
-@pytest.fixture(
-    params=[
-        "sqlite",
-        "supabase",
-        "supabase-es256",
-        pytest.param("supabase-hs256", marks=pytest.mark.soak),
-    ]
-)
+@pytest.fixture(params=["sqlite", "supabase", "supabase-hs256", "supabase-es256"])
 def storage(request: pytest.FixtureRequest, data_dir: Path) -> Iterator[Storage]:
     """An open back end that knows nothing of `user` and `other_user`."""
     variables = {"DATA_DIR": str(data_dir)}
