@@ -8,10 +8,13 @@ client, a lost network) is waited for before the job ends.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 
 from livekit import rtc
 from livekit.agents import JobContext
+
+logger = logging.getLogger("worker.presence")
 
 _DELIBERATE = frozenset(
     {
@@ -63,6 +66,7 @@ class Presence:
     def _on_connected(self, participant: rtc.RemoteParticipant) -> None:
         if participant.identity == self._identity:
             self._cancel_timer()
+            logger.info("the participant is back", extra={"participant_sid": participant.sid})
 
     def _end_unless_back(self) -> None:
         # A second device with the same identity connects before the first one is gone.
