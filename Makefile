@@ -15,8 +15,9 @@ RUNTIME := $(VENV)/.runtime-installed
 DEVELOPMENT := $(VENV)/.development-installed
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --no-input
 SHOW_DOTS := | awk '/^(Collecting|Installing)/ { printf "."; fflush() } END { print "" }'
-SOURCES := agent.py config.py log_privacy.py session_context.py assistant benchmarks demo \
-	devstack memory migrations people profiles storage tests worker
+SOURCES := agent.py log_privacy.py session_context.py assistant benchmarks config \
+	connection_events demo devstack memory migrations orchestrator people profiles sessions \
+	storage tests worker
 
 .PHONY: help
 help: ## list the targets

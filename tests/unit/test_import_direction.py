@@ -9,7 +9,7 @@ import pytest
 
 from config import PROJECT_ROOT
 
-LOWEST = ["config.py", "session_context.py", "log_privacy.py"]
+LOWEST = ["session_context.py", "log_privacy.py"]
 OURS = {
     path.stem if path.is_file() else path.name
     for path in PROJECT_ROOT.iterdir()
@@ -31,6 +31,11 @@ def imported(file: Path) -> set[str]:
 @pytest.mark.parametrize("module", LOWEST)
 def test_the_lowest_modules_import_nothing_of_ours(module):
     assert not imported(PROJECT_ROOT / module) & OURS
+
+
+@pytest.mark.parametrize("module", sorted((PROJECT_ROOT / "config").glob("*.py")), ids=str)
+def test_the_settings_import_nothing_else_of_ours(module):
+    assert not imported(module) & OURS - {"config"}
 
 
 def test_agent_wires_the_features_and_knows_no_driver():

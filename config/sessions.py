@@ -1,0 +1,32 @@
+"""Settings that the worker and the orchestrator share about voice sessions."""
+
+from __future__ import annotations
+
+import re
+
+from pydantic import Field, field_validator
+
+from config.kinds import Group
+
+_REDIS_URL = re.compile(r"(redis|rediss|unix)://\S+")
+
+
+class SessionSettings(Group):
+    """Where sessions are kept, how long they last, and how they are watched."""
+
+    redis_url: str | None = Field(None, alias="REDIS_URL", repr=False)
+    key_ttl_s: int = Field(7200, alias="SESSION_KEY_TTL_S", ge=60)
+    max_session_s: float = Field(14_400.0, alias="MAX_SESSION_S", gt=0)
+    silence_timeout_s: float | None = Field(None, alias="SILENCE_TIMEOUT_S", gt=0)
+    heartbeat_s: float = Field(2.0, alias="HEARTBEAT_S", gt=0)
+    history_ttl_s: int = Field(600, alias="HISTORY_TTL_S", ge=1)
+    events_channel: str = Field("connection_events", alias="CONNECTION_EVENTS_CHANNEL")
+    tts_control_channel: str = Field("tts_control", alias="TTS_CONTROL_CHANNEL")
+    release_timeout_s: float = Field(2.0, alias="RELEASE_TIMEOUT_S", gt=0)
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis_scheme(cls, value: str | None) -> str | None:
+        if value is not None and not _REDIS_URL.fullmatch(value):
+            raise ValueError("must be a URL that begins with redis://, rediss:// or unix://")
+        return value

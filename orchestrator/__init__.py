@@ -1,0 +1,1 @@
+"""The session service: starts, watches and ends conversations with the worker."""

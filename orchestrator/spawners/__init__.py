@@ -1,0 +1,1 @@
+"""How a session gets its agent: by LiveKit's dispatch, or by a Celery task."""

@@ -1,0 +1,97 @@
+"""What jobs say of themselves, in Redis."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from sessions import keys
+from sessions.in_redis import scripts
+from sessions.in_redis.connection import Connection
+from sessions.in_redis.records import RedisRecords
+from sessions.model import AgentProcess, Task, TaskState
+
+MOST_LOG_LINES = 200
+MOST_TASKS_SHOWN = 500
+
+
+class RedisAgents:
+    """See `AgentReports`.
+
+    Args:
+        connection: to Redis.
+        records: the sessions, whose keys a heartbeat renews.
+    """
+
+    def __init__(self, connection: Connection, records: RedisRecords) -> None:
+        self._connection = connection
+        self._records = records
+
+    async def started(
+        self, session_id: str, process: AgentProcess, *, attempt: int, ttl_s: int
+    ) -> bool:
+        """See `AgentReports.started`."""
+        script_keys = [keys.session(session_id), keys.agent_pid(session_id), keys.ENDED]
+        who = [process.pid, process.host, str(process.started)]
+        arguments = [session_id, ttl_s, *who, attempt]
+        return bool(await self._connection.run(scripts.STARTED, script_keys, arguments))
+
+    async def beat(
+        self, session_id: str, health: Mapping[str, str], *, lives_s: float, ttl_s: int
+    ) -> bool:
+        """See `AgentReports.beat`."""
+        pairs = [part for pair in health.items() for part in pair]
+        key = keys.agent_health(session_id)
+        lives = await self._keep(session_id, key, int(lives_s * 1000), "BEAT", *pairs)
+        if lives:
+            await self._records.renew(session_id, ttl_s)
+        return lives
+
+    async def health(self, session_id: str) -> dict[str, str] | None:
+        """See `AgentReports.health`."""
+        async with self._connection.commands() as redis:
+            found: dict[str, str] = await redis.hgetall(keys.agent_health(session_id))
+        return found or None
+
+    async def log(self, session_id: str, lines: Sequence[str], *, ttl_s: int) -> None:
+        """See `AgentReports.log`."""
+        if lines:
+            key = keys.agent_logs(session_id)
+            await self._keep(
+                session_id, key, ttl_s * 1000, "LOG", MOST_LOG_LINES, *lines[-MOST_LOG_LINES:]
+            )
+
+    async def logs(self, session_id: str) -> list[str]:
+        """See `AgentReports.logs`."""
+        async with self._connection.commands() as redis:
+            found: list[str] = await redis.lrange(keys.agent_logs(session_id), 0, -1)
+        return found
+
+    async def put_task(self, task: Task, *, ttl_s: int) -> None:
+        """See `AgentReports.put_task`."""
+        key = keys.tasks(task.session_id)
+        await self._keep(task.session_id, key, ttl_s * 1000, "TASK", task.id, task.as_json())
+
+    async def tasks(self, session_id: str, states: Collection[TaskState] = ()) -> list[Task]:
+        """See `AgentReports.tasks`."""
+        async with self._connection.commands() as redis:
+            stored = await redis.hvals(keys.tasks(session_id))
+        found = [Task.from_json(text) for text in stored]
+        found = [task for task in found if not states or task.state in states]
+        return sorted(found, key=lambda task: (task.created_at, task.id))[-MOST_TASKS_SHOWN:]
+
+    async def add_counts(self, session_id: str, *, ttl_s: int, **added: int) -> None:
+        """See `AgentReports.add_counts`."""
+        pairs = [part for name, by in added.items() for part in (name, by)]
+        await self._keep(session_id, keys.counts(session_id), ttl_s * 1000, "COUNT", *pairs)
+
+    async def counts(self, session_id: str) -> dict[str, int]:
+        """See `AgentReports.counts`."""
+        async with self._connection.commands() as redis:
+            stored = await redis.hgetall(keys.counts(session_id))
+        return {name: int(count) for name, count in stored.items()}
+
+    async def _keep(self, session_id: str, key: str, ttl_ms: int, *arguments: Any) -> bool:
+        script_keys = [keys.session(session_id), keys.ENDED, key]
+        given = [session_id, ttl_ms, *arguments]
+        return bool(await self._connection.run(scripts.KEEP_IF_LIVES, script_keys, given))

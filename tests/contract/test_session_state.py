@@ -1,0 +1,304 @@
+"""One contract for the state of sessions: in Redis, and in this process."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+
+import anyio
+import pytest
+
+from sessions import (
+    AgentProcess,
+    ClaimResult,
+    SessionEndedError,
+    SessionExistsError,
+    SessionRecord,
+    SessionState,
+    SessionStatus,
+    Task,
+    TaskState,
+    TooManySessionsError,
+)
+from sessions.in_process import ProcessSessionState
+from sessions.in_redis import RedisSessionState
+from sessions.naming import new_session_id, now_ms
+
+TTL_S = 60
+
+
+@pytest.fixture(params=["process", "redis"])
+async def state(request: pytest.FixtureRequest) -> AsyncIterator[SessionState]:
+    if request.param == "process":
+        made: SessionState = ProcessSessionState(fence_s=60)
+    else:
+        made = RedisSessionState(request.getfixturevalue("redis"), fence_s=60)
+    yield made
+    await made.aclose()
+
+
+def a_session(**fields) -> SessionRecord:
+    session_id = fields.pop("id", None) or new_session_id()
+    given = {
+        "room": session_id,
+        "identity": "alice@example.com",
+        "user_id": str(uuid.uuid4()),
+        "creator": uuid.uuid4().hex,
+        "start_time": now_ms(),
+        **fields,
+    }
+    return SessionRecord(id=session_id, **given)
+
+
+AGENT = AgentProcess(pid=4711, host="here", started=12.5)
+OTHER = AgentProcess(pid=4712, host="here", started=13.5)
+
+
+async def test_a_session_is_found_as_it_was_added(state):
+    record = a_session(user_name="Alice", voice_id="alloy", opening_line="Hi: you")
+    await state.records.add(record, ttl_s=TTL_S)
+    assert await state.records.get(record.id) == record
+    assert await state.records.of_room(record.room) == record
+    assert await state.records.newest_of(record.user_id) == record.id
+
+
+async def test_an_unknown_session_is_none(state):
+    assert await state.records.get("session_0_none") is None
+    assert await state.records.of_room("session_0_none") is None
+    assert await state.records.newest_of(str(uuid.uuid4())) is None
+
+
+async def test_an_id_is_taken_once(state):
+    record = a_session()
+    await state.records.add(record, ttl_s=TTL_S)
+    with pytest.raises(SessionExistsError):
+        await state.records.add(a_session(id=record.id, room="another"), ttl_s=TTL_S)
+
+
+async def test_fifty_creates_at_once_never_exceed_the_maximum(state):
+    creator = uuid.uuid4().hex
+
+    async def create() -> bool:
+        try:
+            await state.records.add(a_session(creator=creator), ttl_s=TTL_S, most=5)
+        except TooManySessionsError:
+            return False
+        return True
+
+    made = await asyncio.gather(*(create() for _ in range(50)))
+    assert sum(made) == 5
+
+
+async def test_a_session_that_ended_makes_room_for_another_of_its_creator(state):
+    record = a_session()
+    await state.records.add(record, ttl_s=TTL_S, most=1)
+    await state.cleanups.claim(record.id, owner="me", reason="end", lease_s=5)
+    await state.cleanups.finish(record.id, owner="me", report={})
+    await state.records.add(a_session(creator=record.creator), ttl_s=TTL_S, most=1)
+
+
+async def test_a_new_status_moves_a_session_between_the_sets(state):
+    before = await state.records.count()
+    record = a_session()
+    await state.records.add(record, ttl_s=TTL_S)
+    assert await state.records.update(record.id, status=SessionStatus.READY)
+    after = await state.records.count()
+    assert after[SessionStatus.READY] == before[SessionStatus.READY] + 1
+    assert after[SessionStatus.STARTING] == before[SessionStatus.STARTING]
+    found = await state.records.get(record.id)
+    assert found is not None
+    assert found.status is SessionStatus.READY
+
+
+async def test_changes_to_what_does_not_live_change_nothing(state):
+    assert not await state.records.update("session_0_none", connected_at=5)
+    assert await state.records.get("session_0_none") is None
+
+
+async def test_a_fenced_session_is_not_changed_and_not_added_again(state):
+    record = a_session()
+    await state.records.fence(record.id)
+    assert await state.records.has_ended(record.id)
+    with pytest.raises(SessionEndedError):
+        await state.records.add(record, ttl_s=TTL_S)
+
+
+async def test_pages_follow_each_other_without_gap_or_repetition(state):
+    records = [a_session(start_time=now_ms() + n) for n in range(7)]
+    for record in records:
+        await state.records.add(record, ttl_s=TTL_S)
+    seen: list[str] = []
+    after = None
+    while page := await state.records.page(after, 3):
+        seen += [record.id for record in page]
+        after = page[-1].id
+    ours = {record.id for record in records}
+    assert [each for each in seen if each in ours] == [record.id for record in records]
+
+
+async def test_one_of_many_claims_a_clean_up_and_the_others_join(state):
+    record = a_session()
+    await state.records.add(record, ttl_s=TTL_S)
+    claims = await asyncio.gather(
+        *(
+            state.cleanups.claim(record.id, owner=f"o{n}", reason="end", lease_s=30)
+            for n in range(10)
+        )
+    )
+    results = [claim.result for claim in claims]
+    assert results.count(ClaimResult.CLAIMED) == 1
+    assert results.count(ClaimResult.JOINED) == 9
+    assert all(claim.record == record for claim in claims)
+    assert await state.records.has_ended(record.id)
+
+
+async def test_what_was_never_there_cannot_be_claimed_but_an_orphan_can(state):
+    orphan = a_session()
+    unknown = await state.cleanups.claim(orphan.id, owner="me", reason="end", lease_s=5)
+    assert unknown.result is ClaimResult.UNKNOWN
+    claim = await state.cleanups.claim(
+        orphan.id, owner="me", reason="orphan", lease_s=5, orphan=orphan
+    )
+    assert claim.result is ClaimResult.CLAIMED
+    assert claim.record == orphan
+
+
+async def test_a_clean_up_whose_owner_is_gone_is_resumed_with_what_was_known(state):
+    record = a_session(user_name="Alice")
+    await state.records.add(record, ttl_s=TTL_S)
+    await state.cleanups.claim(record.id, owner="gone", reason="timeout", lease_s=0.05)
+    with anyio.fail_after(5):
+        while record.id not in await state.cleanups.abandoned():  # noqa: ASYNC110 - a remote state
+            await asyncio.sleep(0.01)
+    claim = await state.cleanups.claim(record.id, owner="me", reason="again", lease_s=5)
+    assert claim.result is ClaimResult.CLAIMED
+    assert claim.resumed
+    assert claim.reason == "timeout"
+    assert claim.record == record
+    assert not await state.cleanups.renew(record.id, owner="gone", lease_s=5)
+    assert await state.cleanups.renew(record.id, owner="me", lease_s=5)
+
+
+async def test_after_a_clean_up_nothing_is_left_but_the_fence_and_the_report(state):
+    record = a_session()
+    await state.records.add(record, ttl_s=TTL_S)
+    assert await state.agents.started(record.id, AGENT, attempt=1, ttl_s=TTL_S)
+    await state.agents.beat(record.id, {"state": "listening"}, lives_s=5, ttl_s=TTL_S)
+    await state.agents.log(record.id, ["a line"], ttl_s=TTL_S)
+    await state.agents.add_counts(record.id, ttl_s=TTL_S, messages=1)
+    await state.cleanups.claim(record.id, owner="me", reason="end", lease_s=5)
+    assert await state.cleanups.is_pending(record.id)
+    removed = await state.cleanups.finish(record.id, owner="me", report={"room_deleted": True})
+    assert removed >= 5
+    assert not await state.cleanups.is_pending(record.id)
+    assert await state.cleanups.report(record.id) == {"room_deleted": True}
+    assert await state.records.get(record.id) is None
+    assert await state.records.of_room(record.room) is None
+    assert await state.records.newest_of(record.user_id) is None
+    assert await state.agents.health(record.id) is None
+    assert await state.agents.logs(record.id) == []
+    assert await state.records.has_ended(record.id)
+
+
+async def test_a_newer_session_of_the_person_stays_their_newest(state):
+    older = a_session()
+    newer = a_session(user_id=older.user_id)
+    for record in (older, newer):
+        await state.records.add(record, ttl_s=TTL_S)
+    await state.cleanups.claim(older.id, owner="me", reason="end", lease_s=5)
+    await state.cleanups.finish(older.id, owner="me", report={})
+    assert await state.records.newest_of(older.user_id) == newer.id
+
+
+async def test_only_the_owner_of_a_claim_finishes_it(state):
+    record = a_session()
+    await state.records.add(record, ttl_s=TTL_S)
+    await state.cleanups.claim(record.id, owner="me", reason="end", lease_s=30)
+    assert await state.cleanups.finish(record.id, owner="you", report={}) == 0
+    assert await state.records.get(record.id) == record
+
+
+async def test_one_process_takes_an_attempt_and_a_newer_attempt_takes_over(state):
+    record = a_session(dispatches=1)
+    await state.records.add(record, ttl_s=TTL_S)
+    assert await state.agents.started(record.id, AGENT, attempt=1, ttl_s=TTL_S)
+    assert await state.agents.started(record.id, AGENT, attempt=1, ttl_s=TTL_S)
+    assert not await state.agents.started(record.id, OTHER, attempt=1, ttl_s=TTL_S)
+    await state.records.update(record.id, dispatches=2)
+    assert not await state.agents.started(record.id, AGENT, attempt=1, ttl_s=TTL_S)
+    assert await state.agents.started(record.id, OTHER, attempt=2, ttl_s=TTL_S)
+    found = await state.records.get(record.id)
+    assert found is not None
+    assert (found.agent_pid, found.agent_host, found.agent_started) == (4712, "here", 13.5)
+
+
+async def test_no_process_takes_a_session_that_has_ended_or_never_was(state):
+    record = a_session()
+    assert not await state.agents.started(record.id, AGENT, attempt=1, ttl_s=TTL_S)
+    await state.records.add(record, ttl_s=TTL_S)
+    await state.records.fence(record.id)
+    assert not await state.agents.started(record.id, AGENT, attempt=1, ttl_s=TTL_S)
+    assert not await state.agents.beat(record.id, {"at": "1"}, lives_s=5, ttl_s=TTL_S)
+
+
+async def test_only_the_last_log_lines_are_kept(state):
+    record = a_session()
+    await state.records.add(record, ttl_s=TTL_S)
+    for start in range(0, 500, 50):
+        lines = [f"line {n}" for n in range(start, start + 50)]
+        await state.agents.log(record.id, lines, ttl_s=TTL_S)
+    kept = await state.agents.logs(record.id)
+    assert len(kept) == 200
+    assert kept[-1] == "line 499"
+
+
+async def test_tasks_are_listed_by_state_oldest_first(state):
+    record = a_session()
+    await state.records.add(record, ttl_s=TTL_S)
+    for n, task_state in enumerate([TaskState.COMPLETED, TaskState.RUNNING, TaskState.FAILED]):
+        task = Task(f"t{n}", record.id, "recall_memories", task_state, n, n)
+        await state.agents.put_task(task, ttl_s=TTL_S)
+    assert [task.id for task in await state.agents.tasks(record.id)] == ["t0", "t1", "t2"]
+    running = await state.agents.tasks(record.id, [TaskState.RUNNING])
+    assert [task.id for task in running] == ["t1"]
+
+
+async def test_counts_add_up_and_count_nothing_of_what_does_not_live(state):
+    record = a_session()
+    await state.records.add(record, ttl_s=TTL_S)
+    for _ in range(3):
+        await state.agents.add_counts(record.id, ttl_s=TTL_S, messages=1, audio_received=2)
+    assert await state.agents.counts(record.id) == {"messages": 3, "audio_received": 6}
+    await state.agents.add_counts("session_0_none", ttl_s=TTL_S, messages=1)
+    assert await state.agents.counts("session_0_none") == {}
+
+
+async def test_an_event_is_new_once_and_again_when_it_is_forgotten(state):
+    event = uuid.uuid4().hex
+    assert await state.marks.first_time(event, for_s=60)
+    assert not await state.marks.first_time(event, for_s=60)
+    await state.marks.forget(event)
+    assert await state.marks.first_time(event, for_s=60)
+
+
+async def test_one_owner_at_a_time_has_a_lease(state):
+    name = uuid.uuid4().hex
+    assert await state.marks.lease(name, owner="a", for_s=30)
+    assert await state.marks.lease(name, owner="a", for_s=30)
+    assert not await state.marks.lease(name, owner="b", for_s=30)
+    await state.marks.release(name, owner="b")
+    assert not await state.marks.lease(name, owner="b", for_s=30)
+    await state.marks.release(name, owner="a")
+    assert await state.marks.lease(name, owner="b", for_s=30)
+
+
+async def test_namespaces_are_registered_changed_and_removed(state):
+    name = uuid.uuid4().hex
+    assert await state.namespaces.key_hash(name) is None
+    await state.namespaces.put(name, "one")
+    await state.namespaces.put(name, "two")
+    assert await state.namespaces.key_hash(name) == "two"
+    assert name in await state.namespaces.all()
+    assert await state.namespaces.remove(name)
+    assert not await state.namespaces.remove(name)
