@@ -5,32 +5,16 @@ from __future__ import annotations
 import argparse
 import sys
 import threading
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable
 from pathlib import Path
 
+from devstack.development import AGENT_NAME, Development, development
 from devstack.machine import PROJECT_ROOT
 from devstack.participant import access_token
 from devstack.ports import free_port, is_free
-from devstack.servers.livekit import LiveKitOptions
-from devstack.servers.orchestrator import Orchestrator, webhook_url
-from devstack.servers.server import Server
-from devstack.servers.worker import Worker
-from devstack.stack import Service, Stack
-
-AGENT_NAME = "voice-agent"
-"""A name, as a nameless agent is sent to every new room by LiveKit itself: the orchestrator's
-rooms would get it twice."""
 
 _CHECK_EVERY_S = 0.5
 _PORT = 8000
-_DEVELOPMENT = {
-    "LIVEKIT_AGENT_NAME": AGENT_NAME,
-    # Whatever the developer's .env says for a deployment elsewhere.
-    "LIVEKIT_PUBLIC_URL": "",
-    "SPAWNER": "livekit",
-    "WEBHOOK_ALLOW_UNSIGNED": "",
-}
 
 _HOW_TO_REACH_IT = """
 The agent is running.
@@ -77,31 +61,14 @@ def add_run(register: Callable[..., argparse.ArgumentParser]) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    log_dir: Path = arguments.log_dir
     try:
-        with ExitStack() as running:
-            stack, orchestrator, worker = _started(arguments, running)
-            print(_how_to_reach(stack, orchestrator, arguments.log_dir), flush=True)
-            _watch(stack, [orchestrator, worker])
+        with development(port=_port(arguments.port), log_dir=log_dir) as running:
+            print(_how_to_reach(running, log_dir), flush=True)
+            _watch(running)
     except KeyboardInterrupt:
         print("devstack: stopped", file=sys.stderr)
     return 0
-
-
-def _started(
-    arguments: argparse.Namespace, running: ExitStack
-) -> tuple[Stack, Orchestrator, Worker]:
-    log_dir: Path = arguments.log_dir
-    port = _port(arguments.port)
-    livekit = LiveKitOptions(webhook_urls=[webhook_url(port)])
-    services = {Service.LIVEKIT, Service.REDIS}
-    stack = running.enter_context(Stack(services, livekit=livekit, log_dir=log_dir))
-    settings = {**_DEVELOPMENT, "REDIS_URL": stack.redis.info.url}
-    worker = Worker(stack.livekit.info, {**settings, "IDLE_PROCESSES": "1"}, log_dir=log_dir)
-    development = {**settings, "ORCHESTRATOR_MODE": "development"}
-    orchestrator = Orchestrator(stack.livekit.info, development, port=port, log_dir=log_dir)
-    running.enter_context(worker)
-    running.enter_context(orchestrator)
-    return stack, orchestrator, worker
 
 
 def _port(wanted: int) -> int:
@@ -112,24 +79,21 @@ def _port(wanted: int) -> int:
     return port
 
 
-def _how_to_reach(stack: Stack, orchestrator: Orchestrator, logs: Path) -> str:
-    livekit = stack.livekit.info
+def _how_to_reach(running: Development, logs: Path) -> str:
+    livekit = running.livekit
+    token = access_token(livekit, "you@example.com", "try-it", metadata={}, agent_name=AGENT_NAME)
     return _HOW_TO_REACH_IT.format(
-        orchestrator=orchestrator.url,
+        orchestrator=running.orchestrator.url,
         livekit=livekit.url,
         key=livekit.api_key,
         secret=livekit.api_secret,
-        redis=stack.redis.info.url,
+        redis=running.stack.redis.info.url,
         logs=logs,
-        token=access_token(
-            livekit, "you@example.com", "try-it", metadata={}, agent_name=AGENT_NAME
-        ),
+        token=token,
     )
 
 
-def _watch(stack: Stack, servers: Sequence[Server]) -> None:
+def _watch(running: Development) -> None:
     never = threading.Event()
     while not never.wait(_CHECK_EVERY_S):
-        stack.check()
-        for server in servers:
-            server.check()
+        running.check()
