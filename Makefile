@@ -43,12 +43,16 @@ setup: $(DEVELOPMENT) ## install everything, servers included, and start nothing
 	@$(BIN)/python -m devstack install
 
 .PHONY: run
-run: $(RUNTIME) ## run LiveKit and the worker on embedded defaults, without any key
+run: $(RUNTIME) ## run LiveKit, Redis, worker and orchestrator, without any key
 	@exec $(BIN)/python -m devstack run
 
 .PHONY: demo
 demo: $(RUNTIME) ## two scripted conversations over WebRTC; the second remembers the first
 	@exec $(BIN)/python -m demo
+
+.PHONY: transcript
+transcript: $(RUNTIME) ## a session by plain curl, written to docs/orchestrator-transcript.md
+	@exec $(BIN)/python -m demo.curl_walk
 
 .PHONY: chat
 chat: $(RUNTIME) ## a typed conversation in this terminal, without any server

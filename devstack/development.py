@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from devstack.machine import Machine
 from devstack.ports import free_port
 from devstack.servers.livekit import LiveKitInfo, LiveKitOptions
 from devstack.servers.orchestrator import Orchestrator, webhook_url
@@ -61,6 +62,7 @@ def development(
     settings: Mapping[str, str] | None = None,
     *,
     port: int | None = None,
+    machine: Machine | None = None,
     log_dir: Path | None = None,
 ) -> Iterator[Development]:
     """Run LiveKit, Redis, a worker and an orchestrator that know each other.
@@ -68,6 +70,7 @@ def development(
     Args:
         settings: further variables of worker and orchestrator, such as DATA_DIR.
         port: the orchestrator's; a free one by default.
+        machine: whose variables and programs they get; this machine's by default.
         log_dir: where logs go and stay; see `devstack.servers.server.Server`.
 
     Raises:
@@ -76,10 +79,12 @@ def development(
     """
     port = port or free_port()
     livekit = LiveKitOptions(webhook_urls=[webhook_url(port)])
-    with Stack({Service.LIVEKIT, Service.REDIS}, livekit=livekit, log_dir=log_dir) as stack:
+    services = {Service.LIVEKIT, Service.REDIS}
+    with Stack(services, livekit=livekit, machine=machine, log_dir=log_dir) as stack:
         shared = {**_SETTINGS, "REDIS_URL": stack.redis.info.url, **(settings or {})}
         info = stack.livekit.info
-        worker = Worker(info, {"IDLE_PROCESSES": "1", **shared}, log_dir=log_dir)
-        orchestrator = Orchestrator(info, shared, port=port, log_dir=log_dir)
+        work = {"IDLE_PROCESSES": "1", **shared}
+        worker = Worker(info, work, machine=machine, log_dir=log_dir)
+        orchestrator = Orchestrator(info, shared, port=port, machine=machine, log_dir=log_dir)
         with worker, orchestrator:
             yield Development(stack, worker, orchestrator)
