@@ -62,6 +62,7 @@ def development(
     settings: Mapping[str, str] | None = None,
     *,
     port: int | None = None,
+    persistent_redis: bool = False,
     machine: Machine | None = None,
     log_dir: Path | None = None,
 ) -> Iterator[Development]:
@@ -70,6 +71,7 @@ def development(
     Args:
         settings: further variables of worker and orchestrator, such as DATA_DIR.
         port: the orchestrator's; a free one by default.
+        persistent_redis: see `devstack.servers.redis.RedisServer`.
         machine: whose variables and programs they get; this machine's by default.
         log_dir: where logs go and stay; see `devstack.servers.server.Server`.
 
@@ -79,8 +81,14 @@ def development(
     """
     port = port or free_port()
     livekit = LiveKitOptions(webhook_urls=[webhook_url(port)])
-    services = {Service.LIVEKIT, Service.REDIS}
-    with Stack(services, livekit=livekit, machine=machine, log_dir=log_dir) as stack:
+    servers = Stack(
+        {Service.LIVEKIT, Service.REDIS},
+        livekit=livekit,
+        persistent_redis=persistent_redis,
+        machine=machine,
+        log_dir=log_dir,
+    )
+    with servers as stack:
         shared = {**_SETTINGS, "REDIS_URL": stack.redis.info.url, **(settings or {})}
         info = stack.livekit.info
         work = {"IDLE_PROCESSES": "1", **shared}
