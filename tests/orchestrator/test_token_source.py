@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from livekit import rtc
 
 from devstack.development import Development
 from devstack.for_pytest import skip_where_unavailable
@@ -17,6 +18,7 @@ from devstack.machine import Machine
 from devstack.participant import Participant
 from tests import leaks
 
+AGENT = rtc.ParticipantKind.PARTICIPANT_KIND_AGENT
 PROGRAM = Path(__file__).with_name("token_source.mjs")
 
 
@@ -31,7 +33,7 @@ def sdk() -> tuple[Path, Path]:
 def fetched(sdk: tuple[Path, Path], stack: Development, **options: object) -> dict[str, str]:
     program, module = sdk
     endpoint = f"{stack.orchestrator.url}/api/token"
-    command = [program, PROGRAM, module, endpoint, json.dumps(options)]
+    command: list[str | Path] = [program, PROGRAM, module, endpoint, json.dumps(options)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=30)
     assert done.returncode == 0, done.stderr
     given: dict[str, str] = json.loads(done.stdout)
@@ -55,5 +57,5 @@ async def test_a_token_of_livekits_token_source_joins_a_room_in_which_our_agent_
     async with Participant(server, given["participantToken"]) as person:
         assert "What may I call you?" in (await person.hear()).text
         assert "Nice to meet you" in await person.ask("Hello, my name is Ann.")
-        agents = [p for p in person.room.remote_participants.values() if p.kind == 4]
+        agents = [p for p in person.room.remote_participants.values() if p.kind == AGENT]
         assert len(agents) == 1
