@@ -104,11 +104,9 @@ def test_every_command_of_the_checklist_prints_what_it_says(environment):
 async def test_every_command_of_the_troubleshooting_guide_prints_what_it_says(
     environment, production
 ):
-    answer = httpx.post(
-        f"{production.orchestrator.url}/api/session/start",
-        headers={"X-API-Key": API_KEY},
-        json={"userName": "troubled@example.com"},
-    )
+    async with httpx.AsyncClient(base_url=production.orchestrator.url) as backend:
+        who, headers = {"userName": "troubled@example.com"}, {"X-API-Key": API_KEY}
+        answer = await backend.post("/api/session/start", headers=headers, json=who)
     started = answer.raise_for_status().json()
     given = {**environment, "SESSION_ID": started["sessionId"]}
     async with Participant(production.livekit, started["token"]) as person:
