@@ -62,6 +62,7 @@ def development(
     settings: Mapping[str, str] | None = None,
     *,
     port: int | None = None,
+    webhooks_at: str | None = None,
     persistent_redis: bool = False,
     machine: Machine | None = None,
     log_dir: Path | None = None,
@@ -71,6 +72,7 @@ def development(
     Args:
         settings: further variables of worker and orchestrator, such as DATA_DIR.
         port: the orchestrator's; a free one by default.
+        webhooks_at: the URL that LiveKit sends its webhooks to instead of the orchestrator's.
         persistent_redis: see `devstack.servers.redis.RedisServer`.
         machine: whose variables and programs they get; this machine's by default.
         log_dir: where logs go and stay; see `devstack.servers.server.Server`.
@@ -80,7 +82,7 @@ def development(
         ServerStartError: one of them ended or did not answer in time.
     """
     port = port or free_port()
-    livekit = LiveKitOptions(webhook_urls=[webhook_url(port)])
+    livekit = LiveKitOptions(webhook_urls=[webhooks_at or webhook_url(port)])
     servers = Stack(
         {Service.LIVEKIT, Service.REDIS},
         livekit=livekit,
