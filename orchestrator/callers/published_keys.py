@@ -77,7 +77,7 @@ def _usable(given: Any) -> dict[tuple[str | None, str], Any]:
     listed = given.get("keys", []) if isinstance(given, dict) else []
     found = {}
     for each in listed:
-        algorithm = _ALGORITHMS.get(each.get("kty")) if isinstance(each, dict) else None
+        algorithm = _ALGORITHMS.get(str(each.get("kty"))) if isinstance(each, dict) else None
         if algorithm is None or each.get("alg", algorithm) != algorithm:
             continue
         try:

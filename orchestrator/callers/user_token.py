@@ -49,15 +49,21 @@ class UserTokens:
     @classmethod
     def from_settings(cls, settings: Settings) -> UserTokens | None:
         """Return what verifies tokens, or None where Supabase's users are not configured."""
-        given, store = settings.orchestrator, settings.store
-        auth = f"{store.supabase_url}/auth/v1" if store.supabase_url else None
-        issuer = given.jwt_issuer or auth
-        keys_url = given.jwks_url or (auth and f"{auth}/.well-known/jwks.json")
-        secret = store.supabase_jwt_secret
+        secret, keys_url, issuer = _configured(settings)
         if issuer is None or (secret is None and keys_url is None):
             return None
-        published = PublishedKeys(keys_url) if keys_url else None
-        return cls(secret=secret, published=published, issuer=issuer, audience=given.jwt_audience)
+        return cls(
+            secret=secret,
+            published=PublishedKeys(keys_url) if keys_url else None,
+            issuer=issuer,
+            audience=settings.orchestrator.jwt_audience,
+        )
+
+    @staticmethod
+    def are_configured(settings: Settings) -> bool:
+        """Return whether Supabase's users are."""
+        secret, keys_url, issuer = _configured(settings)
+        return issuer is not None and (secret is not None or keys_url is not None)
 
     async def subject(self, token: str) -> str:
         """Return the user's ``sub``.
@@ -99,6 +105,14 @@ class UserTokens:
             leeway=_LEEWAY_S,
             options={"require": _REQUIRED},
         )
+
+
+def _configured(settings: Settings) -> tuple[str | None, str | None, str | None]:
+    """Return the secret, the URL of the published keys, and the issuer."""
+    given, store = settings.orchestrator, settings.store
+    auth = f"{store.supabase_url}/auth/v1" if store.supabase_url else None
+    keys_url = given.jwks_url or (auth and f"{auth}/.well-known/jwks.json")
+    return store.supabase_jwt_secret, keys_url, given.jwt_issuer or auth
 
 
 def _checked_subject(claims: dict[str, Any]) -> str:
