@@ -97,6 +97,8 @@ async def _invalid(request: Request, error: Exception) -> JSONResponse:
     del request
     if not isinstance(error, RequestValidationError):
         raise error
+    if any(each["type"] == "json_invalid" for each in error.errors()):
+        return problem(400, "the body is not JSON")
     # What was given is left out: it may be a secret, or about a person.
     found = [{"field": _field(each["loc"]), "message": str(each["msg"])} for each in error.errors()]
     detail = "; ".join(f"{each['field']}: {each['message']}" for each in found)

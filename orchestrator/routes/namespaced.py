@@ -18,7 +18,7 @@ from orchestrator.routes.entry import (
     parts_of,
     spend_address,
 )
-from orchestrator.routes.wire import KeyHash, Label, NamespaceId, SessionId, moment
+from orchestrator.wire import KeyHash, Label, NamespaceId, SessionId, moment
 from orchestrator.service import Device
 from sessions import SessionRecord, SessionStyle, Task, TaskState
 from sessions.naming import now_ms

@@ -11,7 +11,7 @@ from orchestrator.answers import problems
 from orchestrator.callers import Caller, CallerKind, CurrentCaller
 from orchestrator.errors import ForbiddenError, NotFoundError
 from orchestrator.routes.entry import DOCUMENTED_CREDENTIALS, AppParts
-from orchestrator.routes.wire import KeyHash, NamespaceId
+from orchestrator.wire import KeyHash, NamespaceId
 
 router = APIRouter(
     prefix="/api/v1/namespaces", tags=["namespaces"], dependencies=DOCUMENTED_CREDENTIALS

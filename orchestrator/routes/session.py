@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from orchestrator.answers import problems
 from orchestrator.callers import Caller, CurrentCaller
 from orchestrator.routes.entry import DOCUMENTED_CREDENTIALS, AppParts, limited
-from orchestrator.routes.wire import CamelCased, Line, Name, SessionId, Voice, moment
+from orchestrator.wire import CamelCased, Line, Name, SessionId, Voice, moment
 from sessions import SessionRecord
 
 router = APIRouter(
