@@ -169,7 +169,7 @@ class Watchdog:
         if not record.agent_pid:
             present = await self._rooms.present(record.room)
         if await self._is_alive(record, present):
-            self._note_alive(record, seen)
+            await self._note_alive(record, seen)
             return
         seen.missed_since = seen.missed_since or time.monotonic()
         if not record.agent_gone and time.monotonic() - seen.missed_since < self._doubt_s:
@@ -189,7 +189,9 @@ class Watchdog:
             return any(each.is_agent for each in present)
         return not record.agent_gone and await self._state.agents.health(record.id) is not None
 
-    def _note_alive(self, record: SessionRecord, seen: _Seen) -> None:
+    async def _note_alive(self, record: SessionRecord, seen: _Seen) -> None:
+        if not record.agent_pid:  # no heartbeat renews its keys
+            await self._state.records.renew(record.id, self._settings.sessions.key_ttl_s)
         seen.missed_since = None
         seen.ready_since = seen.ready_since or time.monotonic()
         if time.monotonic() - seen.ready_since >= _STEADY_S:
