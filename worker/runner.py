@@ -91,7 +91,9 @@ def main(arguments: list[str]) -> int:
     if assignment is None:
         return NOTHING_TO_SERVE
     served = asyncio.run(_serve(server, assignment, deadline_s))
-    return 0 if served else NOTHING_TO_SERVE
+    logging.shutdown()
+    # All is closed; taking the interpreter down as well would cost another second or two.
+    os._exit(0 if served else NOTHING_TO_SERVE)
 
 
 async def _serve(server: Worker, assignment: Assignment, deadline_s: float) -> bool:
