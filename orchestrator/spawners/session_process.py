@@ -18,6 +18,7 @@ import psutil
 from config import PROJECT_ROOT, Settings
 from sessions import (
     AgentProcess,
+    Gone,
     SessionRecord,
     SessionState,
     StateUnreachableError,
@@ -56,6 +57,7 @@ class SessionProcess:
         self._attempt = attempt
         self._task_id = task_id
         self._parent = os.getppid()
+        self._process: AgentProcess | None = None
 
     def run(self) -> str:
         """Run the agent until it ends, its session does, or this process is told to stop.
@@ -98,6 +100,7 @@ class SessionProcess:
         taken = await state.agents.started(
             self._session_id, process, attempt=self._attempt, ttl_s=ttl_s
         )
+        self._process = process if taken else None
         return taken and await state.records.update(self._session_id, celery_task_id=self._task_id)
 
     def _start(self) -> subprocess.Popen[bytes]:
@@ -137,17 +140,25 @@ class SessionProcess:
 
     def _end(self, child: subprocess.Popen[bytes]) -> None:
         """End the child, in order if it can: SIGTERM, TERM_GRACE_S, SIGKILL."""
-        if child.stdin is not None and not child.stdin.closed:
+        if child.stdin is not None:
             child.stdin.close()
-        if child.poll() is not None:
-            return
-        child.terminate()
+        if child.poll() is None:
+            child.terminate()
         try:
             child.wait(self._settings.orchestrator.term_grace_s)
         except subprocess.TimeoutExpired:
             logger.warning("[Cleanup] the agent's process is killed", extra={"pid": child.pid})
             child.kill()
             child.wait()
+        if self._process is not None:
+            how = Gone.KILLED if child.returncode < 0 else Gone.EXITED
+            self._report_gone(self._process, how)
+
+    def _report_gone(self, process: AgentProcess, how: Gone) -> None:
+        try:
+            self._ask(lambda state: state.agents.gone(self._session_id, how, process=process))
+        except StateUnreachableError as error:
+            logger.warning("[Cleanup] an agent's end is not noted", extra={"error": str(error)})
 
     def _ask(self, question: Callable[[SessionState], Awaitable[T]]) -> T:
         async def ask() -> T:
