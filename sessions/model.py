@@ -39,12 +39,14 @@ _FIELD_NAMES = {
     "agent_host": "agentHost",
     "agent_started": "agentStarted",
     "agent_attempt": "agentAttempt",
+    "agent_gone": "agentGone",
     "namespace_id": "namespaceId",
     "device_type": "deviceType",
     "client_version": "clientVersion",
     "dispatch_id": "dispatchId",
     "dispatched_at": "dispatchedAt",
     "connected_at": "connectedAt",
+    "joined_at": "joinedAt",
     "expires_at": "expiresAt",
 }
 _INTEGERS = frozenset(
@@ -55,6 +57,7 @@ _INTEGERS = frozenset(
         "dispatches",
         "dispatched_at",
         "connected_at",
+        "joined_at",
         "expires_at",
     }
 )
@@ -84,6 +87,7 @@ class SessionRecord:
         agent_host: where that process runs.
         agent_started: when that process began, seconds since the epoch as the kernel has it.
         agent_attempt: the number of the dispatch that this process answers.
+        agent_gone: how that process ended, ``exited`` or ``killed``; empty while it runs.
         namespace_id: the namespace, in the second style.
         device_type: what the client said it is, in the second style.
         client_version: what the client said it is, in the second style.
@@ -92,6 +96,7 @@ class SessionRecord:
         dispatches: the number of the newest dispatch, from 1 on; an agent of an older one
             must not speak.
         connected_at: when the person was first seen in the room.
+        joined_at: when the newest connection of the person that is known was made.
     """
 
     id: str
@@ -111,6 +116,7 @@ class SessionRecord:
     agent_host: str = ""
     agent_started: float = 0.0
     agent_attempt: int = 0
+    agent_gone: str = ""
     namespace_id: str = ""
     device_type: str = ""
     client_version: str = ""
@@ -118,6 +124,7 @@ class SessionRecord:
     dispatched_at: int = 0
     dispatches: int = 0
     connected_at: int = 0
+    joined_at: int = 0
 
     def as_fields(self) -> dict[str, str]:
         """Return the record as the fields of a Redis hash."""
@@ -173,6 +180,13 @@ class AgentProcess:
     pid: int
     host: str
     started: float
+
+
+class Gone(str, Enum):
+    """How the process of an agent ended: by itself, or killed."""
+
+    EXITED = "exited"
+    KILLED = "killed"
 
 
 class TaskState(str, Enum):

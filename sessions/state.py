@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol
 
-from sessions.model import AgentProcess, SessionRecord, SessionStatus, Task, TaskState
+from sessions.model import AgentProcess, Gone, SessionRecord, SessionStatus, Task, TaskState
 
 
 class SessionRecords(Protocol):
@@ -171,6 +171,28 @@ class AgentReports(Protocol):
         """
         ...
 
+    async def gone(
+        self, session_id: str, how: Gone, *, process: AgentProcess | None = None
+    ) -> bool:
+        """Say that the process of a session's agent is gone; also where the session has ended.
+
+        It stands in the session's record until its clean-up has finished, and in the claim of
+        a clean-up under way. Another `started` takes it back.
+
+        Args:
+            session_id: the session.
+            how: how it ended.
+            process: which process it was; nothing is said where another one has the session.
+
+        Returns:
+            Whether it was noted; False where nobody asks for it any more.
+        """
+        ...
+
+    async def how_gone(self, session_id: str) -> Gone | None:
+        """Return how the process of a session's agent ended, or None where nobody said so."""
+        ...
+
     async def beat(
         self, session_id: str, health: Mapping[str, str], *, lives_s: float, ttl_s: int
     ) -> bool:
@@ -186,6 +208,10 @@ class AgentReports(Protocol):
 
     async def health(self, session_id: str) -> dict[str, str] | None:
         """Return the last heartbeat's fields, or None where there was none of late."""
+        ...
+
+    async def reporting(self) -> list[str]:
+        """Return the ids of sessions of which a pid or a heartbeat is known, sorted."""
         ...
 
     async def log(self, session_id: str, lines: Sequence[str], *, ttl_s: int) -> None:
