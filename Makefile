@@ -13,6 +13,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.runtime-installed
 DEVELOPMENT := $(VENV)/.development-installed
+# Each file's tests run in one process, beside another's; most of them wait for a server.
+TEST_PROCESSES ?= 2
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --no-input
 SHOW_DOTS := | awk '/^(Collecting|Installing)/ { printf "."; fflush() } END { print "" }'
 SOURCES := agent.py log_privacy.py session_context.py assistant benchmarks config \
@@ -61,7 +63,7 @@ chat: $(RUNTIME) ## a typed conversation in this terminal, without any server
 .PHONY: test
 test: $(DEVELOPMENT) ## the whole suite, real servers included
 	@$(BIN)/python -m devstack install
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile
 
 .PHONY: soak
 soak: $(DEVELOPMENT) ## the suite's repeated cases at their full counts
