@@ -18,8 +18,8 @@ from orchestrator.routes.entry import (
     parts_of,
     spend_address,
 )
-from orchestrator.wire import KeyHash, Label, NamespaceId, SessionId, moment
 from orchestrator.service import Device
+from orchestrator.wire import KeyHash, Label, NamespaceId, SessionId, moment
 from sessions import SessionRecord, SessionStyle, Task, TaskState
 from sessions.naming import now_ms
 
