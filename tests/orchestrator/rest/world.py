@@ -76,6 +76,8 @@ class World:
     parts: Parts
     livekit: LiveKitInfo
     headers: Mapping[str, str] = field(default_factory=dict)
+    acme: str = "acme"
+    other: str = "other"
 
     async def start(self, name: str = "Alice", **more: Any) -> dict[str, Any]:
         """Start a session in the first style."""
