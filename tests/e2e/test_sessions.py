@@ -311,6 +311,7 @@ async def test_redis_going_away_costs_nothing_and_the_record_is_back_with_it(
             with leaks.shared():
                 await asyncio.to_thread(running.redis.start)
         found = await until(lambda: _ready(state, record.id))
+        assert found is not None
         assert found.agent_pid == pid
         assert (found.user_name, found.start_time) == ("Alice", record.start_time)
         assert await raw.get(f"agent:{record.id}:pid") == str(pid)
