@@ -70,7 +70,9 @@ async def test_a_ready_agent_makes_the_session_ready_and_the_back_end_is_told_on
 
 
 async def test_an_agent_that_is_not_ready_in_time_is_removed_and_another_is_sent(world):
-    record = await world.started(a_person(), an_agent("slow", state=""), connected_at=1)
+    record = await world.started(
+        a_person(), an_agent("slow", state=""), connected_at=now_ms() - LONG_AGO
+    )
     watchdog, _ = watching(world)
     await watchdog.look()
     assert world.rooms.rooms[record.room].dispatches == []
@@ -83,7 +85,9 @@ async def test_an_agent_that_is_not_ready_in_time_is_removed_and_another_is_sent
 
 
 async def test_an_agent_of_an_older_dispatch_may_not_begin_any_more(world):
-    record = await world.started(a_person(), connected_at=1, dispatched_at=now_ms() - LONG_AGO)
+    record = await world.started(
+        a_person(), connected_at=now_ms() - LONG_AGO, dispatched_at=now_ms() - LONG_AGO
+    )
     watchdog, _ = watching(world)
     await watchdog.look()
     agents = world.state.agents
@@ -111,7 +115,9 @@ async def test_the_time_counts_from_the_persons_arrival_also_where_no_webhook_sa
 
 
 async def test_after_two_agents_more_the_session_is_failed_and_the_back_end_is_told(world):
-    record = await world.started(a_person(), connected_at=1, dispatched_at=1)
+    record = await world.started(
+        a_person(), connected_at=now_ms() - LONG_AGO, dispatched_at=now_ms() - LONG_AGO
+    )
     watchdog, _ = watching(world, READY_WITHIN_S="0.03")
     async with watchdog.running():
         await until(lambda: _has_status(world, record.id, SessionStatus.FAILED))
@@ -189,7 +195,9 @@ async def test_an_agent_that_died_after_its_person_left_is_not_replaced(world):
 
 async def test_a_session_that_ends_while_an_agent_is_sent_has_no_room_after_it(lone_world):
     world = lone_world
-    record = await world.started(a_person(), connected_at=1, dispatched_at=1)
+    record = await world.started(
+        a_person(), connected_at=now_ms() - LONG_AGO, dispatched_at=now_ms() - LONG_AGO
+    )
     dispatch = world.rooms.dispatch
 
     async def dispatch_after_the_end(*args, **kwargs):
@@ -204,7 +212,9 @@ async def test_a_session_that_ends_while_an_agent_is_sent_has_no_room_after_it(l
 
 
 async def test_livekit_out_of_reach_costs_no_dispatch(world):
-    record = await world.started(a_person(), connected_at=1, dispatched_at=1)
+    record = await world.started(
+        a_person(), connected_at=now_ms() - LONG_AGO, dispatched_at=now_ms() - LONG_AGO
+    )
     world.rooms.away = True
     watchdog, _ = watching(world)
     await watchdog.look()
@@ -237,7 +247,9 @@ async def test_of_two_orchestrators_one_watches_until_it_ends(world):
     other, _ = watching(world, READY_WITHIN_S="0.01")
     async with one.running():
         await until(lambda: _is_held(world))
-        record = await world.started(a_person(), connected_at=1, dispatched_at=now_ms())
+        record = await world.started(
+            a_person(), connected_at=now_ms() - LONG_AGO, dispatched_at=now_ms()
+        )
         async with other.running():
             assert not await _is_sent(world, record.room, [2])
     async with other.running():
