@@ -11,10 +11,11 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
-from livekit import api
 
 from devstack.development import Development, development
 from devstack.for_pytest import skip_where_unavailable
@@ -53,14 +54,17 @@ def webhooks() -> Iterator[tuple[FaultyProxy, int]]:
 
 
 @pytest.fixture(scope="module")
+def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("sessions") / "data"
+
+
+@pytest.fixture(scope="module")
 def stack(
-    webrtc: None,
-    webhooks: tuple[FaultyProxy, int],
-    tmp_path_factory: pytest.TempPathFactory,
+    webrtc: None, webhooks: tuple[FaultyProxy, int], data_folder: Path
 ) -> Iterator[Development]:
     """A stack of this module's own, as its parts are killed."""
     proxy, port = webhooks
-    settings = {**SETTINGS, "DATA_DIR": str(tmp_path_factory.mktemp("sessions") / "data")}
+    settings = {**SETTINGS, "DATA_DIR": str(data_folder)}
     at = webhook_url(int(proxy.url.rpartition(":")[2]))
     with ExitStack() as running:
         with skip_where_unavailable(), leaks.shared():
@@ -213,15 +217,21 @@ async def ended_once_redis_is_back(sessions: Sessions, session: Session) -> dict
         await asyncio.sleep(0.05)
 
 
-async def test_a_session_that_redis_forgot_is_ended(sessions, name):
+async def test_a_session_that_redis_forgot_is_noted_again_by_its_job_and_can_be_ended(
+    sessions, name
+):
     session = await sessions.start(name)
     async with sessions.person(session) as person:
         await person.hear()
         await sessions.agent_process(session)
-        since = time.monotonic()
         sessions.redis.flushall()
-        times = await sessions.gone(session, since=since, within_s=RECONCILED_S)
-    note("Redis lost everything", times)
+        await eventually(lambda: sessions.redis.hget(f"session:{session.id}", "agentPid"), 10)
+        assert "Nice to meet you" in await person.ask("Hello, my name is Anna.")
+        since = time.monotonic()
+        report = await sessions.end(session)
+        times = await sessions.gone(session, since=since, within_s=COOPERATIVE_S)
+    note("Redis lost everything, then ended", times)
+    assert report["errors"] == []
 
 
 async def test_a_session_whose_livekit_restarts_is_ended(sessions, name, stack):
@@ -235,7 +245,7 @@ async def test_a_session_whose_livekit_restarts_is_ended(sessions, name, stack):
     note("LiveKit restarted", await sessions.gone(session, since=since, within_s=40))
 
 
-@pytest.mark.parametrize("after_s", [0.0, 0.05, 0.3, 2.0])
+@pytest.mark.parametrize("after_s", [0.0, 0.3, 2.0])
 async def test_a_clean_up_whose_orchestrator_is_killed_is_finished_by_the_next(
     sessions, name, stack, after_s
 ):
@@ -301,18 +311,21 @@ async def test_webhooks_that_are_forged_repeated_or_out_of_order_harm_nobody(ses
     note("forged, repeated, reordered webhooks, then ended", times)
 
 
-async def test_an_old_token_does_not_bring_an_ended_session_back(sessions, name):
+async def test_an_old_token_does_not_bring_an_ended_session_back(sessions, name, stack):
     session = await sessions.start(name)
     async with sessions.person(session) as person:
         await person.hear()
         await sessions.agent_process(session)
         await sessions.end(session)
+    # Not the SDK, which tries again for a minute as the room is deleted under it.
+    url, given = f"{stack.livekit.url}/rtc", {"access_token": session.token, "protocol": "15"}
     since = time.monotonic()
-    async with sessions.person(session) as person:
-        await asyncio.wait_for(person.disconnected.wait(), 10)
-        with pytest.raises(asyncio.TimeoutError):
-            await person.hear(0.5)
-    note("joined again with an old token", await sessions.gone(session, since=since, within_s=10))
+    async with aiohttp.ClientSession() as http, http.ws_connect(url, params=given) as signal_only:
+        assert not signal_only.closed
+        times = await sessions.gone(session, since=since, within_s=COOPERATIVE_S)
+        await asyncio.sleep(1.0)  # in which a job that was dispatched would have come
+        assert not any((await sessions.left(session)).values())
+    note("joined again with an old token", times)
 
 
 # --- many
@@ -321,21 +334,46 @@ async def test_an_old_token_does_not_bring_an_ended_session_back(sessions, name)
 async def in_and_out(sessions: Sessions) -> Session:
     session = await sessions.start(f"{uuid.uuid4().hex[:12]}@example.com")
     async with sessions.person(session) as person:
-        await person.hear(60)
+        await person.hear(120)
         await sessions.agent_process(session)
         await sessions.end(session)
     return session
 
 
-async def test_twenty_sessions_at_once_leave_nothing(sessions):
+async def begun_and_ended(sessions: Sessions, after_s: float) -> Session:
+    """End a session however far its agent has come after some seconds."""
+    session = await sessions.start(f"{uuid.uuid4().hex[:12]}@example.com")
+    await asyncio.sleep(after_s)
+    report = await sessions.end(session)
+    assert report["redis_cleaned"], report
+    return session
+
+
+async def test_twenty_sessions_at_once_leave_nothing_wherever_they_are_ended(sessions, data_folder):
+    many = await asyncio.gather(*(begun_and_ended(sessions, n * 0.1) for n in range(20)))
+    since = time.monotonic()
+    times = await sessions.gone(*many, since=since, within_s=FORCED_S)
+    await eventually(lambda: not registered(data_folder), FORCED_S)
+    note("20 at once, each ended 0 to 2 s after its start", times)
+
+
+def registered(data_folder: Path) -> list[str]:
+    """The processes that have registered themselves on this host and have not ended."""
+    folder = data_folder / "agents"
+    return sorted(each.name for each in folder.glob("*.json"))
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+async def test_twenty_conversations_at_once_leave_nothing(sessions):
     many = await asyncio.gather(*(in_and_out(sessions) for _ in range(20)))
-    note("20 at once", await sessions.gone(*many, since=time.monotonic(), within_s=FORCED_S))
+    times = await sessions.gone(*many, since=time.monotonic(), within_s=FORCED_S)
+    note("20 conversations at once", times)
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(1800)
 async def test_a_hundred_sessions_in_a_row_leave_nothing(sessions):
     many = [await in_and_out(sessions) for _ in range(100)]
-    note("100 in a row", await sessions.gone(*many, since=time.monotonic(), within_s=FORCED_S))
-    listed = await sessions.livekit.room.list_rooms(api.ListRoomsRequest())
-    assert not [room for room in listed.rooms if room.name in {each.id for each in many}]
+    times = await sessions.gone(*many, since=time.monotonic(), within_s=FORCED_S)
+    note("100 in a row", times)
