@@ -30,7 +30,12 @@ async def entrypoint(ctx: JobContext) -> None:
 server = Worker(
     setup_fnc=agent.prewarm,
     preflight=lambda *_: None,
-    preload=["assistant.conversation", "assistant.providers", "worker.server"],
+    preload=[
+        "assistant.conversation",
+        "assistant.providers",
+        "worker.server",
+        "worker.session_link",
+    ],
     alongside=agent._alongside,
 )
 server.rtc_session(entrypoint, on_request=server.admit)
