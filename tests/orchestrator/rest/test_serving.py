@@ -71,9 +71,10 @@ async def test_it_serves_and_ends_when_asked(quiet_livekit):
     try:
         await eventually(lambda: server.status("/readyz?ticket=secret-ticket") == 200, 30)
         body = {"userName": "Alice"}
-        started = httpx.post(f"{server.url}/api/session/start", json=body).json()
-        ending = {"sessionId": started["sessionId"]}
-        ended = httpx.post(f"{server.url}/api/session/end", json=ending)
+        async with httpx.AsyncClient(base_url=server.url) as client:
+            started = (await client.post("/api/session/start", json=body)).json()
+            ending = {"sessionId": started["sessionId"]}
+            ended = await client.post("/api/session/end", json=ending)
         assert ended.json()["success"] is True
     finally:
         log = server.stop()
