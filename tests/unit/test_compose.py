@@ -57,7 +57,10 @@ def test_every_command_of_ours_exists(name):
     program, *arguments = SERVICES[name]["command"]
     assert program == "python"
     if arguments[0] == "-m":
-        assert importlib.util.find_spec(arguments[1])
+        found = importlib.util.find_spec(arguments[1])
+        assert found is not None
+        is_package = found.submodule_search_locations is not None
+        assert not is_package or importlib.util.find_spec(f"{arguments[1]}.__main__")
     else:
         assert (PROJECT_ROOT / arguments[0]).is_file()
 
