@@ -7,8 +7,8 @@ import signal
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass, replace
 
 import psutil
 import pytest
@@ -49,9 +49,6 @@ class World:
     spawner: CelerySpawner
     variables: dict[str, str]
 
-    def celery_worker(self, **more: str) -> CeleryWorker:
-        return CeleryWorker(APPLICATION, {**self.variables, **more})
-
     async def session(self, **fields) -> SessionRecord:
         """A session that has its room, and no agent yet."""
         session_id = new_session_id()
@@ -83,6 +80,14 @@ class World:
         found = await self.state.records.get(record.id)
         assert found is not None
         return psutil.Process(found.agent_pid)
+
+    @asynccontextmanager
+    async def conversation(self) -> AsyncIterator[tuple[SessionRecord, psutil.Process]]:
+        """A session whose person is there and whose agent is ready, and the agent's process."""
+        record = await self.session()
+        await self.spawner.spawn(record, attempt=1)
+        async with self.joins(record):
+            yield record, await self.agent_of(record)
 
 
 async def until(true: Callable[[], Awaitable[object]], *, within_s: float = GONE_S) -> None:
@@ -119,7 +124,6 @@ async def a_world(variables: Mapping[str, str], livekit: LiveKitInfo) -> AsyncIt
     async with api.LiveKitAPI(livekit.url, livekit.api_key, livekit.api_secret) as asked:
         rooms = Rooms(asked, agent_name="", reconnect_grace_s=30)
         yield World(livekit, rooms, state, spawner, dict(variables))
-    await spawner.aclose()
     await state.aclose()
 
 
@@ -154,13 +158,6 @@ def lasting_worker(variables: dict[str, str]) -> Iterator[CeleryWorker]:
     worker.stop()
 
 
-@pytest.fixture
-def worker(world: World) -> Iterator[CeleryWorker]:
-    """A Celery worker that a test may end as it likes."""
-    with world.celery_worker() as made:
-        yield made
-
-
 async def test_an_agent_that_celery_brings_serves_the_person_and_remembers_them(
     world, lasting_worker
 ):
@@ -176,43 +173,37 @@ async def test_an_agent_that_celery_brings_serves_the_person_and_remembers_them(
         }
         await person.ask("My favorite color is teal.")
     await is_gone(process)
-    with open_storage(Settings.from_environment(world.variables).store) as storage:
+    storage = open_storage(Settings.from_environment(world.variables).store)
+    with closing(storage):
         kept = open_memory_store(storage).list_memories(record.user_id, None, 50)
     assert any("teal" in memory.value for memory in kept)
 
 
 async def test_a_revoked_task_ends_its_agent(world, lasting_worker):
-    record = await world.session()
-    await world.spawner.spawn(record, attempt=1)
-    process = await world.agent_of(record)
-    assert await world.spawner.revoke(await world.state.records.get(record.id))
-    await is_gone(process)
+    async with world.conversation() as (record, process):
+        assert await world.spawner.revoke(await world.state.records.get(record.id))
+        await is_gone(process)
 
 
 async def test_a_session_that_ends_takes_its_agent_along_though_nobody_revokes_its_task(
     world, lasting_worker
 ):
-    record = await world.session()
-    await world.spawner.spawn(record, attempt=1)
-    process = await world.agent_of(record)
-    await world.state.records.fence(record.id)
-    await is_gone(process)
+    async with world.conversation() as (record, process):
+        await world.state.records.fence(record.id)
+        await is_gone(process)
 
 
 async def test_a_task_that_is_delivered_twice_makes_one_agent(world, lasting_worker):
-    record = await world.session()
-    await world.spawner.spawn(record, attempt=1)
-    await world.spawner.spawn(record, attempt=1)
-    process = await world.agent_of(record)
-
     async def refused() -> bool:
         return "is taken or has ended" in lasting_worker.log()
 
-    await until(refused, within_s=READY_S)
-    assert len(await world.agents(record)) == 1
-    assert process.is_running()
-    await world.rooms.delete(record.room)
-    await is_gone(process)
+    async with world.conversation() as (record, process):
+        await world.spawner.spawn(record, attempt=1)
+        await until(refused)
+        assert len(await world.agents(record)) == 1
+        assert process.is_running()
+        await world.rooms.delete(record.room)
+        await is_gone(process)
 
 
 async def test_a_session_that_ended_before_its_task_ran_gets_no_process(world, lasting_worker):
@@ -229,20 +220,21 @@ async def test_a_session_that_ended_before_its_task_ran_gets_no_process(world, l
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGQUIT, signal.SIGKILL])
-async def test_a_celery_worker_that_is_ended_takes_its_agents_along(world, worker, number):
-    record = await world.session()
-    await world.spawner.spawn(record, attempt=1)
-    process = await world.agent_of(record)
-    worker.signal(number)
-    await is_gone(process)
+async def test_a_celery_worker_that_is_ended_takes_its_agents_along(
+    variables, celery_livekit, redis, number
+):
+    broker = redis.replace("/0", f"/{int(number)}")  # which no other worker listens to
+    its_own = {**variables, "CELERY_BROKER_URL": broker}
+    with CeleryWorker(APPLICATION, its_own) as worker:
+        async with a_world(its_own, celery_livekit) as world, world.conversation() as (_, process):
+            worker.signal(number)
+            await is_gone(process)
 
 
 async def test_a_pool_process_that_is_killed_takes_its_agent_along(world, lasting_worker):
-    record = await world.session()
-    await world.spawner.spawn(record, attempt=1)
-    process = await world.agent_of(record)
-    process.parent().kill()
-    await is_gone(process)
+    async with world.conversation() as (_, process):
+        process.parent().kill()
+        await is_gone(process)
 
 
 async def test_a_worker_answers_for_availability_and_nobody_else_does(world, lasting_worker):
@@ -264,7 +256,7 @@ async def test_a_lost_broker_is_said_within_seconds(variables, celery_livekit):
             await world.spawner.spawn(record, attempt=1)
         assert not await world.spawner.is_available()
         with pytest.raises(UnavailableError):
-            await world.spawner.revoke(await world.state.records.get(record.id))
+            await world.spawner.revoke(replace(record, celery_task_id="any"))
         assert time.monotonic() - began < 9
 
 
