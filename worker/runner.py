@@ -17,18 +17,17 @@ import argparse
 import asyncio
 import ctypes
 import importlib.util
-import json
 import logging
 import os
 import signal
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from livekit.agents.cli.log import setup_logging
 
 from config import PROJECT_ROOT, ConfigError, Settings
+from worker.assignment import Assignment
 
 if TYPE_CHECKING:
     from worker.server import Worker
@@ -39,38 +38,6 @@ NOTHING_TO_SERVE = 3
 
 _PR_SET_PDEATHSIG = 1
 _EXIT_WITHIN_S = 5.0
-
-
-@dataclass(frozen=True)
-class Assignment:
-    """What a runner is to serve.
-
-    Attributes:
-        room: the LiveKit room, which is there.
-        metadata: what the job reads as its dispatch's metadata.
-    """
-
-    room: str
-    metadata: str
-
-    def as_line(self) -> bytes:
-        """Return what `read` reads."""
-        return json.dumps({"room": self.room, "metadata": self.metadata}).encode() + b"\n"
-
-    @classmethod
-    def read(cls, line: str) -> Assignment | None:
-        """Return what a line says, or None where it says nothing.
-
-        Raises:
-            ValueError: it is no assignment.
-        """
-        if not line.strip():
-            return None
-        given = json.loads(line)
-        try:
-            return cls(room=str(given["room"]), metadata=str(given["metadata"]))
-        except (KeyError, TypeError) as error:
-            raise ValueError("an assignment has a room and metadata") from error
 
 
 def main(arguments: list[str]) -> int:

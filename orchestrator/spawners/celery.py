@@ -13,7 +13,7 @@ from kombu.exceptions import OperationalError
 
 from config import Settings
 from orchestrator.errors import UnavailableError
-from orchestrator.spawners.celery_app import TASK, build_app, configuration
+from orchestrator.spawners.celery_settings import NAME, TASK, configuration
 from sessions import SessionRecord, SessionState, StateUnreachableError
 
 logger = logging.getLogger("orchestrator.celery")
@@ -48,7 +48,8 @@ class CelerySpawner:
             "max_retries": 0,
             "retry_on_timeout": False,
         }
-        self._app: Celery = build_app(lambda: configured)
+        self._app = Celery(NAME, set_as_current=False)
+        self._app.add_defaults(lambda: configured)
         self._state = state
 
     async def spawn(self, record: SessionRecord, *, attempt: int) -> str:

@@ -7,7 +7,6 @@ import logging
 import os
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -15,7 +14,8 @@ from typing import TypeVar
 
 import psutil
 
-from config import PROJECT_ROOT, Settings
+from config import Settings
+from orchestrator.spawners.runners import Runners
 from sessions import (
     AgentProcess,
     Gone,
@@ -25,11 +25,9 @@ from sessions import (
     open_session_state,
 )
 from sessions.naming import dispatch_metadata
-from worker.runner import Assignment
+from worker.assignment import Assignment
 
 logger = logging.getLogger("orchestrator.celery")
-
-RUNNER = ("-m", "worker.runner")
 
 _POLL_S = 0.2
 _FENCE_POLL_S = 1.0
@@ -46,13 +44,17 @@ class SessionProcess:
 
     Args:
         settings: of this host.
+        runners: where the child comes from.
         session_id: the session.
         attempt: the number of the dispatch.
         task_id: the Celery task that runs this.
     """
 
-    def __init__(self, settings: Settings, session_id: str, *, attempt: int, task_id: str) -> None:
+    def __init__(
+        self, settings: Settings, runners: Runners, session_id: str, *, attempt: int, task_id: str
+    ) -> None:
         self._settings = settings
+        self._runners = runners
         self._session_id = session_id
         self._attempt = attempt
         self._task_id = task_id
@@ -74,7 +76,7 @@ class SessionProcess:
         if record is None:
             self._log("[Session] the task is not wanted any more")
             return "not wanted"
-        child = self._start()
+        child = self._runners.take()
         try:
             if not self._ask(lambda state: self._take(state, child)):
                 self._log("[Session] the session is taken or has ended; no agent is started")
@@ -102,14 +104,6 @@ class SessionProcess:
         )
         self._process = process if taken else None
         return taken and await state.records.update(self._session_id, celery_task_id=self._task_id)
-
-    def _start(self) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(  # noqa: S603 - the command is ours, without a word from outside
-            [sys.executable, *RUNNER, "--parent", str(os.getpid())],
-            stdin=subprocess.PIPE,
-            cwd=PROJECT_ROOT,
-            start_new_session=True,  # a terminal's Ctrl-C is for the Celery worker
-        )
 
     def _hand_over(self, child: subprocess.Popen[bytes], record: SessionRecord) -> None:
         assignment = Assignment(record.room, dispatch_metadata(record, attempt=self._attempt))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
@@ -22,7 +23,7 @@ from memory import open_memory_store
 from orchestrator.errors import UnavailableError
 from orchestrator.rooms import Rooms
 from orchestrator.spawners.celery import CelerySpawner
-from orchestrator.spawners.celery_app import app, configuration
+from orchestrator.spawners.celery_settings import configuration
 from session_context import livekit_identity_to_uuid
 from sessions import SessionRecord, SessionState
 from sessions.in_redis import RedisSessionState
@@ -137,6 +138,7 @@ def variables(
         "LIVEKIT_API_SECRET": celery_livekit.api_secret,
         "REDIS_URL": redis,
         "SPAWNER": "celery",
+        "TERM_GRACE_S": "3",
         "ALLOW_SCRIPTED_MODEL": "true",
         "ENV_FILE": "/dev/null",
         "DATA_DIR": str(tmp_path_factory.mktemp("celery") / "data"),
@@ -185,6 +187,18 @@ async def test_a_revoked_task_ends_its_agent(world, lasting_worker):
         await is_gone(process)
 
 
+async def test_an_agent_that_hears_no_signal_is_killed(world, lasting_worker):
+    async with world.conversation() as (record, process):
+        process.suspend()
+        assert await world.spawner.revoke(await world.state.records.get(record.id))
+        await is_gone(process)
+
+    async def reported() -> bool:
+        return (await world.state.records.get(record.id)).agent_gone == "killed"
+
+    await until(reported)
+
+
 async def test_a_session_that_ends_takes_its_agent_along_though_nobody_revokes_its_task(
     world, lasting_worker
 ):
@@ -224,8 +238,8 @@ async def test_a_celery_worker_that_is_ended_takes_its_agents_along(
     variables, celery_livekit, redis, number
 ):
     broker = redis.replace("/0", f"/{int(number)}")  # which no other worker listens to
-    its_own = {**variables, "CELERY_BROKER_URL": broker}
-    with CeleryWorker(APPLICATION, its_own) as worker:
+    its_own = {**variables, "CELERY_BROKER_URL": broker, "IDLE_PROCESSES": "0"}
+    with CeleryWorker(APPLICATION, its_own, concurrency=1) as worker:
         async with a_world(its_own, celery_livekit) as world, world.conversation() as (_, process):
             worker.signal(number)
             await is_gone(process)
@@ -235,6 +249,21 @@ async def test_a_pool_process_that_is_killed_takes_its_agent_along(world, lastin
     async with world.conversation() as (_, process):
         process.parent().kill()
         await is_gone(process)
+
+
+async def test_a_redelivered_task_of_an_agent_that_is_gone_brings_none(world, lasting_worker):
+    async with world.conversation() as (record, process):
+        process.kill()
+        await is_gone(process)
+        before = lasting_worker.log().count("is taken or has ended")
+        await world.spawner.spawn(record, attempt=1)
+
+        async def refused() -> bool:
+            return lasting_worker.log().count("is taken or has ended") > before
+
+        await until(refused)
+        found = await world.state.records.get(record.id)
+        assert found.agent_pid == process.pid
 
 
 async def test_a_worker_answers_for_availability_and_nobody_else_does(world, lasting_worker):
@@ -260,11 +289,22 @@ async def test_a_lost_broker_is_said_within_seconds(variables, celery_livekit):
         assert time.monotonic() - began < 9
 
 
+async def test_a_broker_that_keeps_silent_is_said_within_seconds(variables, celery_livekit):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        broker = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
+        async with a_world({**variables, "CELERY_BROKER_URL": broker}, celery_livekit) as world:
+            record = await world.session()
+            began = time.monotonic()
+            with pytest.raises(UnavailableError):
+                await world.spawner.spawn(record, attempt=1)
+            assert time.monotonic() - began < 5
+            assert not await world.spawner.is_available()
+
+
 def test_celery_needs_redis_for_the_state_of_sessions():
     with pytest.raises(ConfigError, match="REDIS_URL"):
         configuration(Settings.from_environment({}))
 
 
-def test_a_message_of_another_kind_than_json_is_refused(variables):
+def test_celery_takes_json_only(variables):
     assert configuration(Settings.from_environment(variables))["accept_content"] == ["json"]
-    assert app.main == "voice-agent"
