@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import socket
 import subprocess
 import time
 from collections.abc import Awaitable, Callable
@@ -17,7 +16,6 @@ import psutil
 from config import Settings
 from orchestrator.spawners.runners import Runners
 from sessions import (
-    AgentProcess,
     Gone,
     SessionRecord,
     SessionState,
@@ -26,6 +24,7 @@ from sessions import (
 )
 from sessions.naming import dispatch_metadata
 from worker.assignment import Assignment
+from worker.registry import Entry, Registry, this_host
 
 logger = logging.getLogger("orchestrator.celery")
 
@@ -59,7 +58,8 @@ class SessionProcess:
         self._attempt = attempt
         self._task_id = task_id
         self._parent = os.getppid()
-        self._process: AgentProcess | None = None
+        self._registry = Registry(settings.store.data_dir)
+        self._entry: Entry | None = None
 
     def run(self) -> str:
         """Run the agent until it ends, its session does, or this process is told to stop.
@@ -97,13 +97,17 @@ class SessionProcess:
 
     async def _take(self, state: SessionState, child: subprocess.Popen[bytes]) -> bool:
         started = psutil.Process(child.pid).create_time()
-        process = AgentProcess(pid=child.pid, host=socket.gethostname(), started=started)
+        entry = Entry(self._session_id, child.pid, started, this_host(), os.getpid(), self._attempt)
+        self._entry = entry
         ttl_s = self._settings.sessions.key_ttl_s
-        taken = await state.agents.started(
-            self._session_id, process, attempt=self._attempt, ttl_s=ttl_s
-        )
-        self._process = process if taken else None
-        return taken and await state.records.update(self._session_id, celery_task_id=self._task_id)
+        if await state.agents.started(
+            self._session_id, entry.process, attempt=self._attempt, ttl_s=ttl_s
+        ):
+            # The job does not do it: it is a thread, and does not know that its process is all its.
+            self._registry.put(entry)
+            return await state.records.update(self._session_id, celery_task_id=self._task_id)
+        self._entry = None
+        return False
 
     def _hand_over(self, child: subprocess.Popen[bytes], record: SessionRecord) -> None:
         assignment = Assignment(record.room, dispatch_metadata(record, attempt=self._attempt))
@@ -144,14 +148,15 @@ class SessionProcess:
             logger.warning("[Cleanup] the agent's process is killed", extra={"pid": child.pid})
             child.kill()
             child.wait()
-        if self._process is not None:
+        if self._entry is not None:
             how = Gone.KILLED if child.returncode < 0 else Gone.EXITED
-            self._report_gone(self._process, how)
+            self._report_gone(self._entry, how)
 
-    def _report_gone(self, process: AgentProcess, how: Gone) -> None:
+    def _report_gone(self, entry: Entry, how: Gone) -> None:
         try:
-            self._ask(lambda state: state.agents.gone(self._session_id, how, process=process))
-        except StateUnreachableError as error:
+            self._ask(lambda state: state.agents.gone(self._session_id, how, process=entry.process))
+            self._registry.remove(entry)
+        except (StateUnreachableError, OSError) as error:
             logger.warning("[Cleanup] an agent's end is not noted", extra={"error": str(error)})
 
     def _ask(self, question: Callable[[SessionState], Awaitable[T]]) -> T:

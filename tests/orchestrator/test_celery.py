@@ -25,7 +25,7 @@ from orchestrator.rooms import Rooms
 from orchestrator.spawners.celery import CelerySpawner
 from orchestrator.spawners.celery_settings import configuration
 from session_context import livekit_identity_to_uuid
-from sessions import SessionRecord, SessionState
+from sessions import Gone, SessionRecord, SessionState
 from sessions.in_redis import RedisSessionState
 from sessions.naming import new_session_id, now_ms
 from storage import open_storage
@@ -194,7 +194,7 @@ async def test_an_agent_that_hears_no_signal_is_killed(world, lasting_worker):
         await is_gone(process)
 
     async def reported() -> bool:
-        return (await world.state.records.get(record.id)).agent_gone == "killed"
+        return await world.state.agents.how_gone(record.id) is Gone.KILLED
 
     await until(reported)
 
@@ -249,21 +249,6 @@ async def test_a_pool_process_that_is_killed_takes_its_agent_along(world, lastin
     async with world.conversation() as (_, process):
         process.parent().kill()
         await is_gone(process)
-
-
-async def test_a_redelivered_task_of_an_agent_that_is_gone_brings_none(world, lasting_worker):
-    async with world.conversation() as (record, process):
-        process.kill()
-        await is_gone(process)
-        before = lasting_worker.log().count("is taken or has ended")
-        await world.spawner.spawn(record, attempt=1)
-
-        async def refused() -> bool:
-            return lasting_worker.log().count("is taken or has ended") > before
-
-        await until(refused)
-        found = await world.state.records.get(record.id)
-        assert found.agent_pid == process.pid
 
 
 async def test_a_worker_answers_for_availability_and_nobody_else_does(world, lasting_worker):
