@@ -33,7 +33,7 @@ from tests import leaks
 from tests.services import started
 
 APPLICATION = "orchestrator.spawners.celery_app"
-READY_S = 30.0
+READY_S = 60.0
 """For a machine that is busy with other tests; an idle one needs three."""
 
 GONE_S = 6.0
@@ -122,10 +122,12 @@ async def a_world(variables: Mapping[str, str], livekit: LiveKitInfo) -> AsyncIt
     settings = Settings.from_environment(variables)
     state = RedisSessionState(settings.sessions.redis_url or "", fence_s=600)
     spawner = CelerySpawner(settings, state)
-    async with api.LiveKitAPI(livekit.url, livekit.api_key, livekit.api_secret) as asked:
-        rooms = Rooms(asked, agent_name="", reconnect_grace_s=30)
-        yield World(livekit, rooms, state, spawner, dict(variables))
-    await state.aclose()
+    try:
+        async with api.LiveKitAPI(livekit.url, livekit.api_key, livekit.api_secret) as asked:
+            rooms = Rooms(asked, agent_name="", reconnect_grace_s=30)
+            yield World(livekit, rooms, state, spawner, dict(variables))
+    finally:
+        await state.aclose()
 
 
 @pytest.fixture(scope="session")
