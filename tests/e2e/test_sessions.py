@@ -6,7 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -299,17 +299,12 @@ async def test_redis_going_away_costs_nothing_and_the_record_is_back_with_it(
         await person.hear()
         pid = await pid_of(state, record)
         await until(lambda: raw.sismember("session:ready", record.id))
-        with leaks.shared():
-            running.redis.kill()
-        try:
+        with without(running.redis, "gone"):
             for said in ("I love hiking", "I live in Porto"):
                 asked_at = time.monotonic()
                 assert await person.ask(said)
                 assert time.monotonic() - asked_at < 3
             await eventually(lambda: outages(running.worker, record.room))
-        finally:
-            with leaks.shared():
-                await asyncio.to_thread(running.redis.start)
         found = await until(lambda: _ready(state, record.id))
         assert found is not None
         assert found.agent_pid == pid
@@ -334,20 +329,36 @@ async def _ready(state: SessionState, session_id: str) -> SessionRecord | None:
     return found if found is not None and found.status is SessionStatus.READY else None
 
 
+@contextmanager
+def without(redis: RedisServer, fault: str) -> Iterator[None]:
+    """Take Redis away for a while."""
+    with leaks.shared():
+        if fault == "gone":
+            redis.kill()
+        else:
+            redis.freeze()
+    try:
+        yield
+    finally:
+        with leaks.shared():
+            if fault == "gone":
+                redis.start()
+            else:
+                redis.thaw()
+
+
+@pytest.mark.parametrize("fault", ["gone", "hangs"])
 async def test_without_redis_at_its_start_a_job_serves_and_is_known_when_redis_is_back(
-    running, state, identity
+    running, state, identity, fault
 ):
     record = a_session(identity)
     metadata = json.loads(dispatch_metadata(record, attempt=1))
-    with leaks.shared():
-        running.redis.kill()
-    try:
-        person = running.worker.join(identity, record.room, metadata=metadata)
+    person = running.worker.join(identity, record.room, metadata=metadata)
+    with without(running.redis, fault):
+        began_at = time.monotonic()
         await person.__aenter__()
         assert (await person.hear()).text
-    finally:
-        with leaks.shared():
-            await asyncio.to_thread(running.redis.start)
+        assert time.monotonic() - began_at < 4
     try:
         assert await until(lambda: _ready(state, record.id))
     finally:
