@@ -24,8 +24,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from livekit.agents.cli.log import setup_logging
-
 from config import PROJECT_ROOT, ConfigError, Settings
 from worker.assignment import Assignment
 
@@ -53,14 +51,12 @@ def main(arguments: list[str]) -> int:
     except ConfigError as error:
         raise SystemExit(str(error)) from None
     server = _load_server(options.entrypoint)
-    setup_logging("INFO", devmode=False, console=False)
+    _log_as_the_worker_does()
     assignment = Assignment.read(sys.stdin.readline())
     if assignment is None:
         return NOTHING_TO_SERVE
     served = asyncio.run(_serve(server, assignment, deadline_s))
-    logging.shutdown()
-    # All is closed; taking the interpreter down as well would cost another second or two.
-    os._exit(0 if served else NOTHING_TO_SERVE)
+    return 0 if served else NOTHING_TO_SERVE
 
 
 async def _serve(server: Worker, assignment: Assignment, deadline_s: float) -> bool:
@@ -97,6 +93,13 @@ def _ends_with(parent: int) -> bool:
     return os.getppid() == parent
 
 
+def _log_as_the_worker_does() -> None:
+    # Imported here, as it takes seconds: the parent is watched before.
+    from livekit.agents.cli.log import setup_logging
+
+    setup_logging("INFO", devmode=False, console=False)
+
+
 def _load_server(entrypoint: Path) -> Worker:
     """Return the ``server`` of an entry point, which no package imports."""
     spec = importlib.util.spec_from_file_location("agent", entrypoint)
@@ -110,4 +113,7 @@ def _load_server(entrypoint: Path) -> Worker:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    status = main(sys.argv[1:])
+    logging.shutdown()
+    # All is closed; taking the interpreter down as well would cost another second or two.
+    os._exit(status)
