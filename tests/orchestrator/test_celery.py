@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass, replace
 
 import psutil
 import pytest
 from livekit import api
 
-from config import ConfigError, Settings
+from config import PROJECT_ROOT, ConfigError, Settings
 from devstack.participant import Participant, access_token
 from devstack.servers.celery import CeleryWorker
 from devstack.servers.livekit import LiveKitInfo, LiveKitServer
@@ -235,7 +238,7 @@ async def test_a_session_that_ended_before_its_task_ran_gets_no_process(world, l
     assert found.agent_pid == 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGQUIT, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGQUIT])
 async def test_a_celery_worker_that_is_ended_takes_its_agents_along(
     variables, celery_livekit, redis, number
 ):
@@ -245,6 +248,38 @@ async def test_a_celery_worker_that_is_ended_takes_its_agents_along(
         async with a_world(its_own, celery_livekit) as world, world.conversation() as (_, process):
             worker.signal(number)
             await is_gone(process)
+
+
+async def test_an_agent_ends_when_the_main_process_of_its_worker_is_killed(
+    variables, celery_livekit, redis, tmp_path
+):
+    broker = redis.replace("/0", "/9")
+    its_own = {**variables, "CELERY_BROKER_URL": broker, "IDLE_PROCESSES": "0"}
+    command = [sys.executable, "-m", "celery", "-A", APPLICATION, "worker", "--concurrency", "1"]
+    with (tmp_path / "celery.log").open("wb") as log:  # not by devstack, which kills the group
+        main = subprocess.Popen(
+            command,
+            cwd=PROJECT_ROOT,
+            env={**os.environ, **its_own},
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    below: list[psutil.Process] = []
+    try:
+        async with a_world(its_own, celery_livekit) as world:
+            await until(world.spawner.is_available, within_s=READY_S)
+            async with world.conversation():
+                below = psutil.Process(main.pid).children(recursive=True)
+                main.kill()
+                for each in below:
+                    await is_gone(each)
+    finally:
+        for each in below:
+            with suppress(psutil.NoSuchProcess):
+                each.kill()
+        main.kill()
+        main.wait()
 
 
 async def test_a_pool_process_that_is_killed_takes_its_agent_along(world, lasting_worker):
