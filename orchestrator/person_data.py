@@ -13,7 +13,7 @@ from datetime import datetime, timedelta, timezone
 
 from config import Settings
 from memory import Category, Memory, MemoryStore, NewMemory, SupabaseMemoryStore, open_memory_store
-from memory.forgetting import MemoryOf, forget_whole
+from memory.forgetting import MemoryOf, forget_whole, whole_of
 from memory.model import Position
 from memory.outbox import open_with_outbox
 from memory.search import search
@@ -124,10 +124,10 @@ class PersonData:
         new = NewMemory(
             old.category, old.key, value, created_at=told_at, generation=standing.generation
         )
+        self._drop_summary(user, standing.generation)
         stored = self._memory.store(user, [new])
         if not stored:
             raise PersonErasedError("the person was erased meanwhile")
-        self._drop_summary(user, standing.generation)
         return stored[0]
 
     def delete(self, user: str, write_id: str) -> int:
@@ -141,11 +141,11 @@ class PersonData:
         """
         generation = self.people.generation(user)
         found = self._find(user, write_id)
-        gone = forget_whole(MemoryOf(self._memory, user), found)
-        transcripts = self.people.store.transcripts
-        transcripts.remove(user, told_in(transcripts, user, gone))
+        memory, transcripts = MemoryOf(self._memory, user), self.people.store.transcripts
+        # The memory itself last: where something fails, it is still there to be deleted again.
         self._drop_summary(user, generation)
-        return len(gone)
+        transcripts.remove(user, told_in(transcripts, user, whole_of(memory, found)))
+        return len(forget_whole(memory, found))
 
     def profile(self, user: str) -> KnownPerson:
         """Return who the person is to us."""

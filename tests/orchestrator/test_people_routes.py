@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from config import PROJECT_ROOT
+from config import PROJECT_ROOT, Settings
 from devstack.ports import free_port
 from devstack.servers.supabase import SupabaseProject
 from memory import Category, NewMemory
@@ -24,7 +24,7 @@ from memory.model import TURN_KEY, Position
 from memory.outbox.drainer import DrainLock
 from memory.transcript import TranscriptTurn
 from orchestrator.errors import BadRequestError
-from orchestrator.people_access import SWITCHED_OFF
+from orchestrator.people_access import SWITCHED_OFF, open_people_access
 from orchestrator.people_models import cursor_of, position_of
 from orchestrator.person_data import PersonData
 from orchestrator.routes.people import USER_HEADER, router
@@ -159,6 +159,26 @@ async def test_the_summary_of_conversations_goes_with_what_it_may_say(world, ali
     await alice.asks("PATCH", "/profile", json={"profile_text": text})
     await alice.asks(method, f"/memories/{memory.id}", json={"value": "lives in Paris"})
     assert (await alice.gets("/profile"))["profile_text"] == "Likes to be called Bo."
+
+
+@pytest.mark.parametrize("broken", ["_profiles.get_person", "people.store.transcripts.turns"])
+async def test_a_deletion_that_fails_halfway_can_be_asked_for_again(
+    files_world, monkeypatch, broken
+):
+    alice = files_world.someone()
+    [memory] = await files_world.told(alice, "blue")
+
+    def fails(*args: object) -> object:
+        raise StorageUnavailableError("gone")
+
+    *path, name = broken.split(".")
+    owner = files_world.data
+    for each in path:
+        owner = getattr(owner, each)
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, name, fails)
+        assert (await alice.asks("DELETE", f"/memories/{memory.id}")).status_code == 503
+    assert (await alice.asks("DELETE", f"/memories/{memory.id}")).json() == {"deleted": 1}
 
 
 async def test_the_profile_is_read_changed_and_cleared_field_by_field(world, alice):
@@ -364,9 +384,6 @@ async def test_nobody_acts_for_an_identity_that_is_not_clearly_one(
 @pytest.mark.parametrize(("method", "route", "name"), ROUTES, ids=[name for *_, name in ROUTES])
 async def test_where_memory_is_off_every_route_says_so(method, route, name, data_dir):
     access_of = {"DATA_DIR": str(data_dir), "MEMORY_ENABLED": "false"}
-    from config import Settings
-    from orchestrator.people_access import open_people_access
-
     access = open_people_access(Settings.from_environment(access_of))
     answer = await Someone(app_over(access)).asks(method, path_of(route), json=BODIES.get(name))
     assert (answer.status_code, answer.json()["detail"]) == (404, SWITCHED_OFF)
@@ -419,7 +436,7 @@ async def test_a_store_that_hangs_is_a_503_in_time_and_holds_up_nobody_else(data
     assert beats > 10
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(
     moments=st.lists(st.integers(0, 3), min_size=0, max_size=12),
     limit=st.integers(1, 5),
