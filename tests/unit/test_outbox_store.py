@@ -273,7 +273,7 @@ def test_threads_that_store_and_read_at_once_see_their_own(store):
 told_at_some_time = st.tuples(st.sampled_from("abcde"), st.integers(0, 9))
 
 
-@settings(max_examples=40)
+@settings(max_examples=15)
 @given(
     before=st.lists(told_at_some_time, max_size=8),
     forgotten=st.sets(st.sampled_from("abcde"), max_size=2),
