@@ -101,7 +101,9 @@ class PersonData:
             NotFoundError: the person has no such memory.
         """
         found = self._find(user, write_id)
-        return found, self._memory.history(user, found.category, found.key)
+        history = self._memory.history(user, found.category, found.key)
+        # There it is closed also where what supersedes it still waits in the outbox.
+        return next((each for each in history if each.id == write_id), found), history
 
     def correct(self, user: str, write_id: str, value: str) -> Memory:
         """Put a current memory right: the value supersedes it, and it stays as history.
@@ -116,7 +118,8 @@ class PersonData:
         old = self._find(user, write_id)
         if not standing.remembered:
             raise NotRememberedError("the person does not want to be remembered")
-        if old.superseded_at is not None:
+        current = self._memory.retrieve(user, old.category, old.key)
+        if old.superseded_at is not None or (current is not None and current.id != old.id):
             raise ConflictError("a later value took its place; correct the current one")
         if value == old.value:
             return old

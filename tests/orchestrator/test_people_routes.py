@@ -50,9 +50,10 @@ BODIES = {
     "change_profile": {"first_name": "Mallory"},
 }
 ROUTES = [
-    (next(iter(each.methods)), each.path, str(each.operation_id))
+    (method, each.path, str(each.operation_id))
     for each in router.routes
     if isinstance(each, APIRoute)
+    for method in sorted(each.methods or ())
 ]
 
 
@@ -127,6 +128,25 @@ async def test_a_correction_of_what_was_superseded_meanwhile_changes_nothing(wor
     assert await alice.values() == ["green"]
 
 
+@pytest.mark.parametrize("variables", ["supabase"], indirect=True)
+async def test_so_does_one_of_what_is_superseded_by_what_still_waits(variables, data_dir):
+    lock = DrainLock(data_dir)
+    async with world_of(variables) as world:
+        alice = world.someone()
+        [old] = await world.told(alice, "blue", key="color", created_at=NOON)
+        await world.delivered(alice)
+    assert lock.take()  # so that nothing is delivered from now on
+    try:
+        async with world_of(variables) as world:
+            await world.told(alice, "green", key="color")
+            alice = world.someone(alice.identity)
+            answer = await alice.asks("PATCH", f"/memories/{old.id}", json={"value": "red"})
+            assert answer.status_code == 409
+            assert (await alice.gets(f"/memories/{old.id}"))["superseded_at"] is not None
+    finally:
+        lock.release()
+
+
 async def test_a_correction_takes_place_also_where_the_clock_that_told_it_was_ahead(world, alice):
     ahead = datetime.now(timezone.utc) + timedelta(hours=1)
     [old] = await world.told(alice, "blue", created_at=ahead)
@@ -153,6 +173,7 @@ async def test_a_turn_goes_with_its_facts_its_corrections_and_its_transcript(wor
     await world.access.call(lambda data: data.people.store.transcripts.keep(alice.uuid, [heard]))
     answer = await alice.asks("PATCH", f"/memories/{turn.id}", json={"value": "I like blue"})
     await alice.asks("DELETE", f"/memories/{answer.json()['id']}")
+    await world.delivered(alice)
     document = await alice.gets("/export")
     assert (document["memories"], document["turns"]) == ([], [])
 
@@ -239,7 +260,7 @@ async def test_an_export_that_loses_its_store_midway_is_no_json(files_world, mon
 async def test_an_erasure_leaves_nothing_and_can_be_asked_for_twice(world, alice):
     await world.told(alice, "blue", "a dog")
     await alice.asks("PATCH", "/profile", json={"first_name": "Ana"})
-    await world.access.call(lambda data: data._memory.drain(alice.uuid, 10))
+    await world.delivered(alice)
     erased = (await alice.asks("DELETE", "")).json()
     assert (erased["memories"], erased["onboarding_details"]) == (2, True)
     document = await alice.gets("/export")
@@ -268,7 +289,7 @@ async def test_what_a_conversation_writes_while_it_is_erased_stays_erased(world,
     finally:
         stop.set()
         conversation.join(10)
-    await world.access.call(lambda data: data._memory.drain(alice.uuid, 10))
+    await world.delivered(alice)
     await world.told(alice, "told since")
     document = await alice.gets("/export")
     held = [each["value"] for each in (*document["memories"], *document["elsewhere"]["outbox"])]
@@ -279,7 +300,7 @@ async def test_a_correction_that_meets_an_erasure_writes_nothing(world, alice, m
     stale = Standing(generation=0, remembered=True)
     await alice.asks("DELETE", "")
     [memory] = await world.told(alice, "told since")
-    await world.access.call(lambda data: data._memory.drain(alice.uuid, 10))
+    await world.delivered(alice)
     # As if the erasure had come between the look at the generation and the write.
     monkeypatch.setattr(world.data.people.store, "standing", lambda user: stale)
     answer = await alice.asks("PATCH", f"/memories/{memory.id}", json={"value": "erased"})
@@ -313,7 +334,7 @@ async def test_what_waits_in_the_outbox_is_listed_exported_and_erased(variables,
 
 async def test_who_is_not_remembered_sees_and_deletes_what_is_held_and_adds_nothing(world, alice):
     old, _ = await world.told(alice, "blue", "a dog")
-    await world.access.call(lambda data: data._memory.drain(alice.uuid, 10))
+    await world.delivered(alice)
     await world.access.call(lambda data: data.people.set_remembering(alice.uuid, False))
     assert set(await alice.values()) == {"blue", "a dog"}
     for path, body in ((f"/memories/{old.id}", {"value": "red"}), ("/profile", {"language": "de"})):
@@ -328,6 +349,7 @@ async def test_no_route_reaches_across_the_border(world, method, route, name):
     alice, mallory = world.someone(), world.someone()
     [secret] = await world.told(alice, "secret tea", key="secret")
     await alice.asks("PATCH", "/profile", json={"first_name": "Ana"})
+    await world.delivered(alice)
     before = await alice.gets("/export")
     path = path_of(route, secret.id)
     answer = await mallory.asks(method, path, json=BODIES.get(name))
@@ -344,7 +366,7 @@ async def test_two_people_at_once_never_see_each_other(world):
     people = [world.someone() for _ in range(2)]
 
     async def live(person: Someone) -> None:
-        for n in range(8):
+        for n in range(5):
             [told] = await world.told(person, f"{n} of {person.identity}")
             path = f"/memories/{told.id}"
             await person.asks("PATCH", path, json={"value": f"right {n} of {person.identity}"})
@@ -386,12 +408,13 @@ async def test_nobody_acts_for_an_identity_that_is_not_clearly_one(
     assert answer.status_code == status
 
 
-@pytest.mark.parametrize(("method", "route", "name"), ROUTES, ids=[name for *_, name in ROUTES])
-async def test_where_memory_is_off_every_route_says_so(method, route, name, data_dir):
-    access_of = {"DATA_DIR": str(data_dir), "MEMORY_ENABLED": "false"}
-    access = open_people_access(Settings.from_environment(access_of))
-    answer = await Someone(app_over(access)).asks(method, path_of(route), json=BODIES.get(name))
-    assert (answer.status_code, answer.json()["detail"]) == (404, SWITCHED_OFF)
+async def test_where_memory_is_off_every_route_says_so_and_nothing_is_opened(data_dir):
+    off = {"DATA_DIR": str(data_dir), "MEMORY_ENABLED": "false"}
+    access = open_people_access(Settings.from_environment(off))
+    person = Someone(app_over(access))
+    for method, route, name in ROUTES:
+        answer = await person.asks(method, path_of(route), json=BODIES.get(name))
+        assert (answer.status_code, answer.json()["detail"]) == (404, SWITCHED_OFF)
     await access.aclose()
     assert not data_dir.exists()
 
@@ -475,6 +498,7 @@ def test_a_cursor_stands_for_its_position(told_at, write_id):
     assert position_of(cursor_of(position)) == position
 
 
+@settings(max_examples=50)
 @given(st.text(max_size=100))
 def test_any_other_text_is_no_cursor(text):
     try:
