@@ -17,7 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from config import PROJECT_ROOT, Settings
+from assistant.erasure_watch import ErasureWatch
+from config import PROJECT_ROOT, ConfigError, Settings
 from devstack.ports import free_port
 from devstack.servers.supabase import SupabaseProject
 from memory import Category, NewMemory
@@ -25,13 +26,14 @@ from memory.model import TURN_KEY, Position
 from memory.outbox.drainer import DrainLock
 from memory.transcript import TranscriptTurn
 from orchestrator.errors import BadRequestError
-from orchestrator.people_access import SWITCHED_OFF, open_people_access
+from orchestrator.people_access import SWITCHED_OFF, PeopleAccess, open_people_access
 from orchestrator.people_models import cursor_of, position_of
 from orchestrator.person_data import PersonData
 from orchestrator.routes.people import USER_HEADER, router
 from people import Standing
 from profiles.summary import with_summary
-from storage import StorageUnavailableError
+from session_context import set_session_generation, set_session_user
+from storage import StorageUnavailableError, StoreThreads
 from tests.orchestrator.people_world import (
     Someone,
     World,
@@ -296,6 +298,18 @@ async def test_what_a_conversation_writes_while_it_is_erased_stays_erased(world,
     assert set(held) == {"told since"}
 
 
+async def test_a_live_session_notices_an_erasure_before_its_next_reply(world, alice):
+    await world.told(alice, "blue")
+    set_session_user(alice.identity)
+    set_session_generation(world.data.people.generation(alice.uuid))
+    threads = StoreThreads(1)
+    watch = ErasureWatch(lambda: world.data.people.generation(alice.uuid), threads, deadline_s=10)
+    assert not await watch.erased_meanwhile()
+    await alice.asks("DELETE", "")
+    assert await watch.erased_meanwhile()
+    threads.close()
+
+
 async def test_a_correction_that_meets_an_erasure_writes_nothing(world, alice, monkeypatch):
     stale = Standing(generation=0, remembered=True)
     await alice.asks("DELETE", "")
@@ -438,6 +452,18 @@ async def test_a_store_out_of_reach_is_a_503_on_every_route(data_dir, monkeypatc
     assert not any("SUPABASE" in answer.text for answer in answers)
 
 
+async def test_a_store_that_is_configured_wrongly_is_a_503_and_the_log_says_what(caplog):
+    def open_data() -> PersonData:
+        raise ConfigError("SUPABASE_JWT_SIGNING_KEY: cannot be used")
+
+    access = PeopleAccess(open_data, deadline_s=5, erase_deadline_s=5)
+    answer = await Someone(app_over(access)).asks("GET", "/memories")
+    await access.aclose()
+    assert answer.status_code == 503
+    assert "SUPABASE" not in answer.text
+    assert any("SIGNING_KEY" in vars(record).get("error", "") for record in caplog.records)
+
+
 async def test_a_store_that_hangs_is_a_503_in_time_and_holds_up_nobody_else(data_dir, monkeypatch):
     released, beats = threading.Event(), 0
     data = opened({"DATA_DIR": str(data_dir)})
@@ -488,6 +514,7 @@ async def test_pages_give_each_memory_once_whatever_is_told_meanwhile(
             await files_world.told(person, f"meanwhile {pages} {n}")
     values = [each["value"] for each in seen]
     assert sorted(values) == sorted(f"value {n}" for n in range(len(moments)))
+    assert pages == max(1, -(-len(moments) // limit))
     order = [(each["created_at"], each["id"]) for each in seen]
     assert order == sorted(order, reverse=True)
 
