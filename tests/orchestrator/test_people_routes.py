@@ -52,7 +52,7 @@ BODIES = {
     "change_profile": {"first_name": "Mallory"},
 }
 ROUTES = [
-    (method, each.path, str(each.operation_id))
+    (method, each.path_format, str(each.operation_id))
     for each in router.routes
     if isinstance(each, APIRoute)
     for method in sorted(each.methods or ())
@@ -537,6 +537,8 @@ def test_any_other_text_is_no_cursor(text):
 
 async def test_what_is_out_of_bounds_is_refused(files_world):
     alice = files_world.someone()
+    assert (await alice.asks("GET", "/memories/none")).status_code == 404
+    assert (await alice.asks("DELETE", "/memories/search")).status_code == 405
     for params in ({"limit": 0}, {"limit": 201}, {"cursor": "x" * 101}, {"category": "SECRETS"}):
         assert (await alice.asks("GET", "/memories", params=params)).status_code == 422
     assert (await alice.asks("GET", "/memories", params={"cursor": "?"})).status_code == 400
