@@ -22,6 +22,7 @@ _TIMEOUT_S = 2.0
 _PING_EVERY_S = 5.0
 _FIRST_BACKOFF_S = 0.1
 _LONGEST_BACKOFF_S = 5.0
+_CANCELLED_AGAIN_AFTER_S = 0.1
 
 
 class RedisChannel:
@@ -65,8 +66,9 @@ class RedisChannel:
                 await asyncio.wait_for(subscribed.wait(), _TIMEOUT_S)
             yield
         finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            while not task.done():  # redis-py takes a cancellation for a broken connection at times
+                task.cancel()
+                await asyncio.wait([task], timeout=_CANCELLED_AGAIN_AFTER_S)
 
     async def aclose(self) -> None:
         """See `EventChannel.aclose`."""
