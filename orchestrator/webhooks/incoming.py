@@ -16,6 +16,7 @@ from typing import Any
 from livekit import api
 
 from config import Settings
+from orchestrator.ending.owned import end_tasks
 from orchestrator.ending.report import Endings
 from orchestrator.errors import OrchestratorError
 from orchestrator.rooms import Rooms
@@ -112,10 +113,7 @@ class LiveKitWebhooks:
         try:
             yield
         finally:
-            tasks = list(self._tasks)
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await end_tasks(self._tasks)
 
     async def _handle_once(self, event: api.WebhookEvent, body: bytes) -> str:
         name = f"webhook {event.id or hashlib.sha256(body).hexdigest()}"

@@ -134,7 +134,7 @@ async def test_a_room_that_comes_back_is_deleted_again(lone_world):
     delete, deleted = world.rooms.delete, []
 
     async def delete_and_let_a_late_job_make_it_anew(room: str) -> bool:
-        result = await delete(room)
+        result: bool = await delete(room)
         deleted.append(room)
         if len(deleted) == 1:
             world.rooms.open(record, an_agent("late"), mark=False)

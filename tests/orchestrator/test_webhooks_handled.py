@@ -166,7 +166,7 @@ async def test_events_of_unknown_sessions_and_of_other_applications_change_nothi
 async def test_the_same_event_is_handled_once(world, monkeypatch):
     record = await world.started(a_person())
     async with taking(world) as webhooks:
-        handled = []
+        handled: list[api.WebhookEvent] = []
         monkeypatch.setattr(webhooks._happenings, "take", _noting(handled))
         with_id = an_event("participant_joined", record, event_id=f"EV_{record.id}")
         without = an_event("participant_joined", record, event_id="")
