@@ -58,9 +58,9 @@ def events_of(story: Story, record: SessionRecord) -> list[str]:
         an_event("participant_joined", record, identity="agent-1", kind=AGENT),
     ]
     for number, reason in enumerate(story.reasons, start=1):
-        joined = {"joined_at_ms": number * 1000}
-        sent.append(an_event("participant_joined", record, **joined))
-        sent.append(an_event("participant_left", record, reason=reason, **joined))
+        at = number * 1000
+        sent.append(an_event("participant_joined", record, joined_at_ms=at))
+        sent.append(an_event("participant_left", record, reason=reason, joined_at_ms=at))
     if story.stays:
         again = (len(story.reasons) + 1) * 1000
         sent.append(an_event("participant_joined", record, joined_at_ms=again))
