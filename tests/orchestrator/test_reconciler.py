@@ -8,6 +8,7 @@ from connection_events import Reason
 from orchestrator.ending.cleanup import Cleanups
 from orchestrator.ending.reconciler import Reconciler
 from sessions import AgentProcess, Gone
+from sessions.in_process import ProcessSessionState
 from sessions.naming import now_ms
 from tests.orchestrator.ending_world import (
     ALICE,
@@ -163,8 +164,8 @@ async def _has_report(world: World, session_id: str) -> bool:
 
 
 async def _lose_record(world: World, session_id: str) -> None:
-    if not world.state.shared:
-        world.state.records._memory.records.pop(session_id)
+    if isinstance(world.state, ProcessSessionState):
+        world.state.records._memory.records.pop(session_id)  # type: ignore[attr-defined]
         return
-    async with world.state.records._connection.commands() as redis:
+    async with world.state.records._connection.commands() as redis:  # type: ignore[attr-defined]
         await redis.delete(f"session:{session_id}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hypothesis import given, settings
@@ -39,7 +40,7 @@ class Story:
         heard: which of the events come, by number, in this order; some never, some twice.
     """
 
-    reasons: list[int]
+    reasons: Sequence[int]
     stays: bool
     heard: list[int]
 
