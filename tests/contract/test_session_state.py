@@ -362,3 +362,18 @@ async def test_sessions_of_which_a_process_or_a_heartbeat_is_known_are_listed(st
     assert with_pid.id in listed
     assert with_heartbeat.id in listed
     assert silent.id not in listed
+
+
+async def test_who_is_cancelled_while_asking_ends(state):
+    async def ask_for_ever() -> None:
+        while True:
+            await state.cleanups.abandoned()
+            await asyncio.sleep(0)
+
+    for number in range(60):
+        asking = asyncio.create_task(ask_for_ever())
+        await asyncio.sleep(number % 6 * 0.0005)
+        asking.cancel()
+        done, _ = await asyncio.wait([asking], timeout=5)
+        assert done
+        assert asking.cancelled()

@@ -32,7 +32,7 @@ from tests import leaks
 from tests.orchestrator.ending_world import ALICE, SaidWebhooks, a_session, made_settings, until
 from tests.services import started
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(180)
 
 AGENT_NAME = "ours"
 
