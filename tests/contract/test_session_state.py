@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import uuid
 from collections.abc import AsyncIterator
 
@@ -364,6 +365,7 @@ async def test_sessions_of_which_a_process_or_a_heartbeat_is_known_are_listed(st
     assert silent.id not in listed
 
 
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="tasks do not count cancellations yet")
 async def test_who_is_cancelled_while_asking_ends(state):
     async def ask_for_ever() -> None:
         while True:
