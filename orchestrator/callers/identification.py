@@ -21,6 +21,9 @@ NAMESPACE_HEADER = "X-Namespace-Id"
 KEY_HASH_HEADER = "X-Key-Hash"
 API_KEY_HEADER = "X-API-Key"
 
+_UNCHECKED_REACH = ("/api/v1/sessions", "/ws/")
+"""Where a namespace is taken at its word with ENCRYPTION_ENABLED=false: not where memories are."""
+
 _MISSING = "a credential is needed: Authorization: Bearer with an API key or a user's token"
 
 
@@ -59,6 +62,7 @@ class Callers:
         credential = _credential(request)
         caller = await self._by_credential(credential) if credential else None
         if namespace is not None:
+            self._refuse_unchecked(request, caller)
             key_hash = request.headers.get(KEY_HASH_HEADER, "")
             return await self.namespace(namespace, key_hash, vouched_by=caller)
         if caller is not None:
@@ -92,6 +96,12 @@ class Callers:
                 raise UnauthorizedError("the namespace or its key hash is wrong")
         identity = f"{NAMESPACE_PREFIX}{namespace_id}"
         return Caller(CallerKind.NAMESPACE, self._creator(identity), identity)
+
+    def _refuse_unchecked(self, request: Request, caller: Caller | None) -> None:
+        """Let a namespace whose key hash nobody checks reach its sessions, and nothing else."""
+        checked = caller is not None or self._checks_namespaces
+        if not checked and not request.url.path.startswith(_UNCHECKED_REACH):
+            raise UnauthorizedError(_MISSING)
 
     def private_name(self, caller: Caller, name: str) -> str:
         """Return a name that a caller alone has, derived from one that they chose."""

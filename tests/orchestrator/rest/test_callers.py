@@ -6,6 +6,7 @@ import base64
 import json
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import jwt
 import pytest
@@ -66,27 +67,28 @@ async def test_a_users_token_is_taken(production: World):
     assert await status_with(production, user_token()) == 201
 
 
-@pytest.mark.parametrize(
-    "claims",
-    [
-        {"iss": "https://elsewhere.example/auth/v1"},
-        {"iss": None},
-        {"aud": "anon"},
-        {"aud": None},
-        {"exp": int(time.time()) - 60},
-        {"exp": None},
-        {"role": "anon"},
-        {"role": "service_role"},
-        {"role": None},
-        {"sub": ""},
-        {"sub": None},
-        {"sub": "x" * 300},
-        {"sub": "anon:1"},
-        {"sub": "ns:acme"},
-    ],
-)
-async def test_a_token_with_a_claim_that_is_wrong_or_missing_is_not(production: World, claims):
-    assert await status_with(production, user_token(**{"sub": ALICE, **claims})) == 401
+WRONG_CLAIMS: list[dict[str, Any]] = [
+    {"iss": "https://elsewhere.example/auth/v1"},
+    {"iss": None},
+    {"aud": "anon"},
+    {"aud": None},
+    {"exp": int(time.time()) - 60},
+    {"exp": None},
+    {"role": "anon"},
+    {"role": "service_role"},
+    {"role": None},
+    {"sub": ""},
+    {"sub": None},
+    {"sub": "x" * 300},
+    {"sub": "anon:1"},
+    {"sub": "ns:acme"},
+]
+
+
+async def test_a_token_with_a_claim_that_is_wrong_or_missing_is_not(production: World):
+    for claims in WRONG_CLAIMS:
+        token = user_token(**{"sub": ALICE, **claims})
+        assert await status_with(production, token) == 401, claims
 
 
 async def test_a_token_of_another_secret_is_not(production: World):
@@ -112,7 +114,7 @@ async def test_a_token_to_join_a_room_is_no_credential(production: World):
     assert await status_with(production, started["token"]) == 401
 
 
-def jwk_of(key, algorithm, kid: str) -> dict:
+def jwk_of(key, algorithm, kid: str) -> dict[str, str]:
     return {**json.loads(algorithm.to_jwk(key.public_key())), "kid": kid, "use": "sig"}
 
 
@@ -173,7 +175,7 @@ async def test_in_development_an_anonymous_person_stays_the_same(development: Wo
     async def subject() -> str:
         answer = await development.client.post(PATH, json={})
         token = answer.json()["participant_token"]
-        return claims_of(token, development.livekit)["sub"]
+        return str(claims_of(token, development.livekit)["sub"])
 
     first = await development.client.post(PATH, json={})
     [cookie] = [first.headers["set-cookie"]]

@@ -49,10 +49,9 @@ def served(
             RECONCILE_AGE_S="3600",
         )
         try:
-            asyncio.run(eventually(lambda: server.status("/readyz") == 200, 30))
-        except BaseException:
-            server.stop()
-            raise
+            asyncio.run(eventually(lambda: server.status("/readyz") == 200, 60))
+        except AssertionError:
+            pytest.fail(f"it did not start: {server.stop()}")
     yield server.url
     server.stop()
 

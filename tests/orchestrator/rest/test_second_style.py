@@ -58,6 +58,10 @@ async def test_without_encryption_the_key_hash_is_not_looked_at(quiet_livekit):
     environ = {**PRODUCTION, "ENCRYPTION_ENABLED": "false"}
     async with orchestrating(quiet_livekit, **environ) as world:
         assert (await world.create("anybody", key_hash="")).status_code == 201
+        named = {"X-Namespace-Id": "anybody"}
+        for path in ("/api/token", "/api/session/start"):
+            assert (await world.client.post(path, headers=named)).status_code == 401
+        assert (await world.client.get("/api/v1/me/export", headers=named)).status_code == 401
 
 
 async def test_fifty_creates_at_once_never_exceed_the_maximum(registered: World):

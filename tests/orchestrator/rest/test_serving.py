@@ -69,7 +69,7 @@ def test_namespaces_are_added_listed_and_removed(redis):
 async def test_it_serves_and_ends_when_asked(quiet_livekit):
     server = Served(quiet_livekit, ORCHESTRATOR_MODE="development")
     try:
-        await eventually(lambda: server.status("/readyz?ticket=secret-ticket") == 200, 30)
+        await eventually(lambda: server.status("/readyz?ticket=secret-ticket") == 200, 60)
         body = {"userName": "Alice"}
         async with httpx.AsyncClient(base_url=server.url) as client:
             started = (await client.post("/api/session/start", json=body)).json()
