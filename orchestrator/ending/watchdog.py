@@ -37,6 +37,7 @@ _AT_ONCE = 8
 _STEADY_S = 30.0
 """An agent that lived for so long is no more held to have come in vain."""
 
+_PATIENCE_WITH_A_BEATING_JOB = 3.0
 _BACKOFF = 1.5
 
 
@@ -159,8 +160,16 @@ class Watchdog:
             await self._state.records.update(record.id, connected_at=record.connected_at)
         tried = max(0, record.dispatches - seen.settled)
         patience_ms = self._settings.orchestrator.ready_within_s * 1000 * _BACKOFF**tried
+        if await self._is_on_its_way(record):
+            patience_ms *= _PATIENCE_WITH_A_BEATING_JOB
         if now_ms() >= max(record.connected_at, record.dispatched_at) + patience_ms:
             await self._send_another(record, seen, present, "not ready")
+
+    async def _is_on_its_way(self, record: SessionRecord) -> bool:
+        """Whether a job has answered the newest dispatch and lives: on a busy host it is slow."""
+        if not record.agent_pid or record.agent_gone or record.agent_attempt < record.dispatches:
+            return False
+        return await self._state.agents.health(record.id) is not None
 
     async def _check_agent(self, record: SessionRecord) -> None:
         seen = self._seen.setdefault(record.id, _Seen(settled=max(1, record.dispatches)))

@@ -84,6 +84,21 @@ async def test_an_agent_that_is_not_ready_in_time_is_removed_and_another_is_sent
     assert found.dispatch_id == "AD_2"
 
 
+async def test_a_job_that_beats_while_it_gets_ready_is_given_more_time(world):
+    record = await world.started(
+        a_person(), an_agent("slow", state=""), connected_at=now_ms() - 30_000
+    )
+    agents = world.state.agents
+    assert await agents.started(record.id, FIRST, attempt=1, ttl_s=60)
+    await agents.beat(record.id, {"state": "starting"}, lives_s=60, ttl_s=60)
+    patient, _ = watching(world, READY_WITHIN_S="15")
+    await patient.look()
+    assert world.rooms.rooms[record.room].dispatches == []
+    hasty, _ = watching(world, READY_WITHIN_S="5")
+    await hasty.look()
+    assert await _is_sent(world, record.room, [2])
+
+
 async def test_an_agent_of_an_older_dispatch_may_not_begin_any_more(world):
     record = await world.started(
         a_person(), connected_at=now_ms() - LONG_AGO, dispatched_at=now_ms() - LONG_AGO
