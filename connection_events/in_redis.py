@@ -18,11 +18,11 @@ from connection_events.telling import tell
 
 logger = logging.getLogger("connection_events")
 
-_CANCEL_AGAIN_S = 0.05
 _TIMEOUT_S = 2.0
 _PING_EVERY_S = 5.0
 _FIRST_BACKOFF_S = 0.1
 _LONGEST_BACKOFF_S = 5.0
+_CANCELLED_AGAIN_AFTER_S = 0.1
 
 
 class RedisChannel:
@@ -66,10 +66,9 @@ class RedisChannel:
                 await asyncio.wait_for(subscribed.wait(), _TIMEOUT_S)
             yield
         finally:
-            # Said again, as asyncio.wait_for before Python 3.12 can lose a cancellation.
-            while not task.done():
+            while not task.done():  # redis-py takes a cancellation for a broken connection at times
                 task.cancel()
-                await asyncio.wait({task}, timeout=_CANCEL_AGAIN_S)
+                await asyncio.wait([task], timeout=_CANCELLED_AGAIN_AFTER_S)
 
     async def aclose(self) -> None:
         """See `EventChannel.aclose`."""

@@ -57,15 +57,24 @@ class MemoryOf:
 
 def withdraw_all(memory: OnePersonsMemory, write_ids: Sequence[str]) -> list[Memory]:
     """Withdraw writes with all that was derived from them, and return what is gone."""
-    gone: dict[str, Memory] = {}
-    wanted = list(write_ids)
-    while wanted:
-        found = [each for each in memory.related(wanted) if each.id not in gone]
-        gone.update({each.id: each for each in found})
-        wanted = [each.id for each in found if each.id not in write_ids]
-    for each in sorted(gone.values(), key=lambda memory: memory.position, reverse=True):
-        memory.withdraw(each.id)
-    return list(gone.values())
+    gone = _with_derived(memory, write_ids)
+    _withdraw(memory, gone)
+    return gone
+
+
+def whole_of(memory: OnePersonsMemory, target: Memory) -> list[Memory]:
+    """Return what `forget_whole` would delete."""
+    values = memory.history(target.category.value, target.key)
+    ids = {each.id for each in values}
+    if _is_turn(target):
+        return _with_derived(memory, sorted(ids | {target.id}))
+    sources = {each.source_id for each in values if each.source_id is not None}
+    beside = [
+        each
+        for each in memory.related(sorted(ids | sources))
+        if each.id not in ids and (each.source_id in ids or each.id in sources)
+    ]
+    return [*values, *beside]
 
 
 def forget_whole(memory: OnePersonsMemory, target: Memory) -> list[Memory]:
@@ -74,17 +83,33 @@ def forget_whole(memory: OnePersonsMemory, target: Memory) -> list[Memory]:
     Returns:
         What is gone.
     """
-    values = memory.history(target.category.value, target.key)
-    ids = {each.id for each in values}
-    if target.key.startswith(TURN_KEY):
-        return withdraw_all(memory, sorted(ids | {target.id}))
-    sources = {each.source_id for each in values if each.source_id is not None}
-    beside = [
-        each
-        for each in memory.related(sorted(ids | sources))
-        if each.id not in ids and (each.source_id in ids or each.id in sources)
-    ]
+    gone = whole_of(memory, target)
+    if _is_turn(target):
+        _withdraw(memory, gone)
+        return gone
     memory.forget(target.category.value, target.key)
-    for each in beside:
+    key = target.category, target.key
+    for each in gone:
+        if (each.category, each.key) != key:
+            memory.withdraw(each.id)
+    return gone
+
+
+def _with_derived(memory: OnePersonsMemory, write_ids: Sequence[str]) -> list[Memory]:
+    found: dict[str, Memory] = {}
+    wanted = list(write_ids)
+    while wanted:
+        new = [each for each in memory.related(wanted) if each.id not in found]
+        found.update({each.id: each for each in new})
+        wanted = [each.id for each in new if each.id not in write_ids]
+    return list(found.values())
+
+
+def _withdraw(memory: OnePersonsMemory, gone: Sequence[Memory]) -> None:
+    # The newest first, so that none of them is current again in between.
+    for each in sorted(gone, key=lambda memory: memory.position, reverse=True):
         memory.withdraw(each.id)
-    return [*values, *beside]
+
+
+def _is_turn(memory: Memory) -> bool:
+    return memory.key.startswith(TURN_KEY)

@@ -10,7 +10,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from prometheus_client import Counter
 
-from config import Settings
+from config import ConfigError, Settings
 from memory import MemoryInputError
 from orchestrator.errors import (
     BadRequestError,
@@ -136,6 +136,10 @@ class PeopleAccess:
             raise BadRequestError(str(error)) from error
         except (StorageError, asyncio.TimeoutError) as error:
             raise _in_words(error) from error
+        except ConfigError as error:
+            _CALLS.labels("failed").inc()
+            logger.error("the store of people cannot be opened", extra={"error": str(error)})
+            raise UnavailableError(OUT_OF_REACH) from error
         _CALLS.labels("done").inc()
         return result
 

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta, timezone
 
 from config import Settings
 from memory import Category, Memory, MemoryStore, NewMemory, SupabaseMemoryStore, open_memory_store
-from memory.forgetting import MemoryOf, forget_whole
+from memory.forgetting import MemoryOf, forget_whole, whole_of
 from memory.model import Position
 from memory.outbox import open_with_outbox
 from memory.search import search
@@ -101,7 +101,9 @@ class PersonData:
             NotFoundError: the person has no such memory.
         """
         found = self._find(user, write_id)
-        return found, self._memory.history(user, found.category, found.key)
+        history = self._memory.history(user, found.category, found.key)
+        # There it is closed also where what supersedes it still waits in the outbox.
+        return next((each for each in history if each.id == write_id), found), history
 
     def correct(self, user: str, write_id: str, value: str) -> Memory:
         """Put a current memory right: the value supersedes it, and it stays as history.
@@ -116,7 +118,8 @@ class PersonData:
         old = self._find(user, write_id)
         if not standing.remembered:
             raise NotRememberedError("the person does not want to be remembered")
-        if old.superseded_at is not None:
+        current = self._memory.retrieve(user, old.category, old.key)
+        if old.superseded_at is not None or (current is not None and current.id != old.id):
             raise ConflictError("a later value took its place; correct the current one")
         if value == old.value:
             return old
@@ -124,10 +127,10 @@ class PersonData:
         new = NewMemory(
             old.category, old.key, value, created_at=told_at, generation=standing.generation
         )
+        self._drop_summary(user, standing.generation)
         stored = self._memory.store(user, [new])
         if not stored:
             raise PersonErasedError("the person was erased meanwhile")
-        self._drop_summary(user, standing.generation)
         return stored[0]
 
     def delete(self, user: str, write_id: str) -> int:
@@ -141,11 +144,11 @@ class PersonData:
         """
         generation = self.people.generation(user)
         found = self._find(user, write_id)
-        gone = forget_whole(MemoryOf(self._memory, user), found)
-        transcripts = self.people.store.transcripts
-        transcripts.remove(user, told_in(transcripts, user, gone))
+        memory, transcripts = MemoryOf(self._memory, user), self.people.store.transcripts
+        # The memory itself last: where something fails, it is still there to be deleted again.
         self._drop_summary(user, generation)
-        return len(gone)
+        transcripts.remove(user, told_in(transcripts, user, whole_of(memory, found)))
+        return len(forget_whole(memory, found))
 
     def profile(self, user: str) -> KnownPerson:
         """Return who the person is to us."""

@@ -17,18 +17,15 @@ import argparse
 import asyncio
 import ctypes
 import importlib.util
-import json
 import logging
 import os
 import signal
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from livekit.agents.cli.log import setup_logging
-
 from config import PROJECT_ROOT, ConfigError, Settings
+from worker.assignment import Assignment
 
 if TYPE_CHECKING:
     from worker.server import Worker
@@ -39,38 +36,6 @@ NOTHING_TO_SERVE = 3
 
 _PR_SET_PDEATHSIG = 1
 _EXIT_WITHIN_S = 5.0
-
-
-@dataclass(frozen=True)
-class Assignment:
-    """What a runner is to serve.
-
-    Attributes:
-        room: the LiveKit room, which is there.
-        metadata: what the job reads as its dispatch's metadata.
-    """
-
-    room: str
-    metadata: str
-
-    def as_line(self) -> bytes:
-        """Return what `read` reads."""
-        return json.dumps({"room": self.room, "metadata": self.metadata}).encode() + b"\n"
-
-    @classmethod
-    def read(cls, line: str) -> Assignment | None:
-        """Return what a line says, or None where it says nothing.
-
-        Raises:
-            ValueError: it is no assignment.
-        """
-        if not line.strip():
-            return None
-        given = json.loads(line)
-        try:
-            return cls(room=str(given["room"]), metadata=str(given["metadata"]))
-        except (KeyError, TypeError) as error:
-            raise ValueError("an assignment has a room and metadata") from error
 
 
 def main(arguments: list[str]) -> int:
@@ -86,14 +51,12 @@ def main(arguments: list[str]) -> int:
     except ConfigError as error:
         raise SystemExit(str(error)) from None
     server = _load_server(options.entrypoint)
-    setup_logging("INFO", devmode=False, console=False)
+    _log_as_the_worker_does()
     assignment = Assignment.read(sys.stdin.readline())
     if assignment is None:
         return NOTHING_TO_SERVE
     served = asyncio.run(_serve(server, assignment, deadline_s))
-    logging.shutdown()
-    # All is closed; taking the interpreter down as well would cost another second or two.
-    os._exit(0 if served else NOTHING_TO_SERVE)
+    return 0 if served else NOTHING_TO_SERVE
 
 
 async def _serve(server: Worker, assignment: Assignment, deadline_s: float) -> bool:
@@ -130,6 +93,13 @@ def _ends_with(parent: int) -> bool:
     return os.getppid() == parent
 
 
+def _log_as_the_worker_does() -> None:
+    # Imported here, as it takes seconds: the parent is watched before.
+    from livekit.agents.cli.log import setup_logging
+
+    setup_logging("INFO", devmode=False, console=False)
+
+
 def _load_server(entrypoint: Path) -> Worker:
     """Return the ``server`` of an entry point, which no package imports."""
     spec = importlib.util.spec_from_file_location("agent", entrypoint)
@@ -143,4 +113,7 @@ def _load_server(entrypoint: Path) -> Worker:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    status = main(sys.argv[1:])
+    logging.shutdown()
+    # All is closed; taking the interpreter down as well would cost another second or two.
+    os._exit(status)

@@ -57,7 +57,7 @@ def _is_within(position: Position, before: Position | None, end: Position | None
 
 def _is_current(database: MemoryStore, overlay: Overlay, memory: Memory) -> bool:
     # What waits may be older than the key's current value, which an earlier page has.
-    if not overlay.holds(memory.id):
+    if not overlay.holds(memory.id) or overlay.forgets(memory.category, memory.key):
         return True
     stored = database.retrieve(memory.user, memory.category, memory.key)
     return stored is None or stored.position <= memory.position

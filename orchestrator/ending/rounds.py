@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
 from orchestrator.ending.metrics import WATCH_FAILURES
-from orchestrator.ending.stopping import stop
+from orchestrator.ending.owned import end_tasks
 from orchestrator.errors import OrchestratorError
 from sessions import SessionsError, SessionState, StateUnreachableError
 
@@ -51,7 +51,7 @@ async def rounds(
     try:
         yield
     finally:
-        await stop(task)
+        await end_tasks([task])
         with suppress(StateUnreachableError):
             await state.marks.release(name, owner=owner)
 

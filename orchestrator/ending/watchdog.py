@@ -179,6 +179,9 @@ class Watchdog:
         if _has_person(record, present):
             seen.missed_since = None
             await self._send_another(record, seen, present, "died")
+        elif time.monotonic() - seen.missed_since >= self._settings.worker.reconnect_grace_s:
+            # Nobody is left to send a webhook about: LiveKit may have been started anew.
+            await self._endings.begin(record.id, Reason.TIMEOUT, asked_by="watchdog")
 
     @property
     def _doubt_s(self) -> float:

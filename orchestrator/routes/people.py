@@ -152,7 +152,7 @@ async def search_memories(person: Person, access: Access, wanted: SearchQuery) -
     return SearchResult(memories=list(map(MemoryBody.of, found)))
 
 
-@router.get("/memories/{id}", operation_id="get_memory")
+@router.get("/memories/{id:uuid}", operation_id="get_memory")
 async def get_memory(person: Person, access: Access, id: uuid.UUID) -> MemoryWithHistory:  # noqa: A002 - the path's name
     """Return a memory with the values that its key has had."""
     found, history = await access.call(PersonData.memory, person, str(id))
@@ -160,7 +160,7 @@ async def get_memory(person: Person, access: Access, id: uuid.UUID) -> MemoryWit
     return MemoryWithHistory(**MemoryBody.of(found).model_dump(), history=earlier)
 
 
-@router.patch("/memories/{id}", operation_id="correct_memory", responses=_problems(409, 413))
+@router.patch("/memories/{id:uuid}", operation_id="correct_memory", responses=_problems(409, 413))
 async def correct_memory(
     person: Person,
     access: Access,
@@ -175,7 +175,7 @@ async def correct_memory(
     return MemoryBody.of(right)
 
 
-@router.delete("/memories/{id}", operation_id="delete_memory")
+@router.delete("/memories/{id:uuid}", operation_id="delete_memory")
 async def delete_memory(person: Person, access: Access, id: uuid.UUID) -> Deleted:  # noqa: A002 - the path's name
     """Delete a memory: its key's whole history, what it was told in, what was derived from it."""
     return Deleted(deleted=await access.call(PersonData.delete, person, str(id)))

@@ -8,11 +8,12 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from celery import Celery
+from kombu import Connection
 from kombu.exceptions import OperationalError
 
 from config import Settings
 from orchestrator.errors import UnavailableError
-from orchestrator.spawners.celery_app import TASK, build_app, configuration
+from orchestrator.spawners.celery_settings import NAME, TASK, configuration
 from sessions import SessionRecord, SessionState, StateUnreachableError
 
 logger = logging.getLogger("orchestrator.celery")
@@ -26,8 +27,8 @@ T = TypeVar("T")
 class CelerySpawner:
     """See `Spawner`.
 
-    Celery's calls block, so they are made in threads; its broker is asked once, with short
-    time-outs, never again and again.
+    Celery's calls block, so they are made in threads, each on a connection of its own: none is
+    left from before a broker's restart. The broker is asked once, with short time-outs.
 
     Args:
         settings: with the broker, and with Redis.
@@ -41,12 +42,14 @@ class CelerySpawner:
 
     def __init__(self, settings: Settings, state: SessionState) -> None:
         configured = configuration(settings)
+        configured["broker_pool_limit"] = None
         configured["broker_transport_options"] |= {
             "socket_timeout": _PING_S,
             "max_retries": 0,
             "retry_on_timeout": False,
         }
-        self._app: Celery = build_app(lambda: configured)
+        self._app = Celery(NAME, set_as_current=False)
+        self._app.add_defaults(lambda: configured)
         self._state = state
 
     async def spawn(self, record: SessionRecord, *, attempt: int) -> str:
@@ -57,7 +60,12 @@ class CelerySpawner:
             await self._state.records.update(record.id, celery_task_id=task_id)
         except StateUnreachableError as error:
             raise UnavailableError("Redis is out of reach; try again") from error
-        await self._call(lambda: self._send(task_id, record.id, attempt))
+        given = {"session_id": record.id, "attempt": attempt}
+        await self._call(
+            lambda broker: self._app.send_task(
+                TASK, kwargs=given, task_id=task_id, retry=False, connection=broker
+            )
+        )
         return task_id
 
     async def revoke(self, record: SessionRecord) -> bool:
@@ -66,29 +74,29 @@ class CelerySpawner:
             return False
         task_id = record.celery_task_id
         await self._call(
-            lambda: self._app.control.revoke(task_id, terminate=True, signal="SIGTERM")
+            lambda broker: self._app.control.revoke(
+                task_id, terminate=True, signal="SIGTERM", connection=broker
+            )
         )
         return True
 
     async def is_available(self) -> bool:
         """Return whether a worker of ours answers within a second."""
         try:
-            answers = await self._call(lambda: self._app.control.ping(timeout=_PING_S, limit=1))
+            answers = await self._call(
+                lambda broker: self._app.control.ping(timeout=_PING_S, limit=1, connection=broker)
+            )
         except UnavailableError:
             return False
         return bool(answers)
 
-    async def aclose(self) -> None:
-        """Close the connections to the broker."""
-        await asyncio.to_thread(self._app.close)
+    async def _call(self, call: Callable[[Connection], T]) -> T:
+        def with_connection() -> T:
+            with self._app.connection_for_write() as broker:
+                return call(broker)
 
-    def _send(self, task_id: str, session_id: str, attempt: int) -> None:
-        arguments = {"session_id": session_id, "attempt": attempt}
-        self._app.send_task(TASK, kwargs=arguments, task_id=task_id, retry=False)
-
-    async def _call(self, call: Callable[[], T]) -> T:
         try:
-            return await asyncio.wait_for(asyncio.to_thread(call), _REACHABLE_WITHIN_S)
+            return await asyncio.wait_for(asyncio.to_thread(with_connection), _REACHABLE_WITHIN_S)
         except (OperationalError, OSError, asyncio.TimeoutError) as error:
             logger.warning("[Session] Celery's broker is out of reach", extra={"error": str(error)})
             raise UnavailableError("Celery's broker is out of reach; try again") from error

@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import socket
 import subprocess
-import sys
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -15,9 +13,9 @@ from typing import TypeVar
 
 import psutil
 
-from config import PROJECT_ROOT, Settings
+from config import Settings
+from orchestrator.spawners.runners import Runners
 from sessions import (
-    AgentProcess,
     Gone,
     SessionRecord,
     SessionState,
@@ -25,11 +23,10 @@ from sessions import (
     open_session_state,
 )
 from sessions.naming import dispatch_metadata
-from worker.runner import Assignment
+from worker.assignment import Assignment
+from worker.registry import Entry, Registry, this_host
 
 logger = logging.getLogger("orchestrator.celery")
-
-RUNNER = ("-m", "worker.runner")
 
 _POLL_S = 0.2
 _FENCE_POLL_S = 1.0
@@ -46,18 +43,23 @@ class SessionProcess:
 
     Args:
         settings: of this host.
+        runners: where the child comes from.
         session_id: the session.
         attempt: the number of the dispatch.
         task_id: the Celery task that runs this.
     """
 
-    def __init__(self, settings: Settings, session_id: str, *, attempt: int, task_id: str) -> None:
+    def __init__(
+        self, settings: Settings, runners: Runners, session_id: str, *, attempt: int, task_id: str
+    ) -> None:
         self._settings = settings
+        self._runners = runners
         self._session_id = session_id
         self._attempt = attempt
         self._task_id = task_id
         self._parent = os.getppid()
-        self._process: AgentProcess | None = None
+        self._registry = Registry(settings.store.data_dir)
+        self._entry: Entry | None = None
 
     def run(self) -> str:
         """Run the agent until it ends, its session does, or this process is told to stop.
@@ -74,7 +76,7 @@ class SessionProcess:
         if record is None:
             self._log("[Session] the task is not wanted any more")
             return "not wanted"
-        child = self._start()
+        child = self._runners.take()
         try:
             if not self._ask(lambda state: self._take(state, child)):
                 self._log("[Session] the session is taken or has ended; no agent is started")
@@ -95,21 +97,17 @@ class SessionProcess:
 
     async def _take(self, state: SessionState, child: subprocess.Popen[bytes]) -> bool:
         started = psutil.Process(child.pid).create_time()
-        process = AgentProcess(pid=child.pid, host=socket.gethostname(), started=started)
+        entry = Entry(self._session_id, child.pid, started, this_host(), os.getpid(), self._attempt)
+        self._entry = entry
         ttl_s = self._settings.sessions.key_ttl_s
-        taken = await state.agents.started(
-            self._session_id, process, attempt=self._attempt, ttl_s=ttl_s
-        )
-        self._process = process if taken else None
-        return taken and await state.records.update(self._session_id, celery_task_id=self._task_id)
-
-    def _start(self) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(  # noqa: S603 - the command is ours, without a word from outside
-            [sys.executable, *RUNNER, "--parent", str(os.getpid())],
-            stdin=subprocess.PIPE,
-            cwd=PROJECT_ROOT,
-            start_new_session=True,  # a terminal's Ctrl-C is for the Celery worker
-        )
+        if await state.agents.started(
+            self._session_id, entry.process, attempt=self._attempt, ttl_s=ttl_s
+        ):
+            # The job does not do it: it is a thread, and does not know that its process is all its.
+            self._registry.put(entry)
+            return await state.records.update(self._session_id, celery_task_id=self._task_id)
+        self._entry = None
+        return False
 
     def _hand_over(self, child: subprocess.Popen[bytes], record: SessionRecord) -> None:
         assignment = Assignment(record.room, dispatch_metadata(record, attempt=self._attempt))
@@ -150,14 +148,15 @@ class SessionProcess:
             logger.warning("[Cleanup] the agent's process is killed", extra={"pid": child.pid})
             child.kill()
             child.wait()
-        if self._process is not None:
+        if self._entry is not None:
             how = Gone.KILLED if child.returncode < 0 else Gone.EXITED
-            self._report_gone(self._process, how)
+            self._report_gone(self._entry, how)
 
-    def _report_gone(self, process: AgentProcess, how: Gone) -> None:
+    def _report_gone(self, entry: Entry, how: Gone) -> None:
         try:
-            self._ask(lambda state: state.agents.gone(self._session_id, how, process=process))
-        except StateUnreachableError as error:
+            self._ask(lambda state: state.agents.gone(self._session_id, how, process=entry.process))
+            self._registry.remove(entry)
+        except (StateUnreachableError, OSError) as error:
             logger.warning("[Cleanup] an agent's end is not noted", extra={"error": str(error)})
 
     def _ask(self, question: Callable[[SessionState], Awaitable[T]]) -> T:

@@ -16,8 +16,8 @@ from typing import Any
 from livekit import api
 
 from config import Settings
+from orchestrator.ending.owned import end_tasks
 from orchestrator.ending.report import Endings
-from orchestrator.ending.stopping import stop
 from orchestrator.errors import OrchestratorError
 from orchestrator.rooms import Rooms
 from orchestrator.webhooks.happenings import Happenings
@@ -113,7 +113,7 @@ class LiveKitWebhooks:
         try:
             yield
         finally:
-            await stop(*self._tasks)
+            await end_tasks(self._tasks)
 
     async def _handle_once(self, event: api.WebhookEvent, body: bytes) -> str:
         name = f"webhook {event.id or hashlib.sha256(body).hexdigest()}"

@@ -27,6 +27,7 @@ from typing import Any
 import httpx
 
 from config import ConfigError, Settings
+from orchestrator.ending.owned import end_tasks
 from orchestrator.webhooks.metrics import SENT
 from sessions.model import SessionRecord
 from sessions.naming import now_ms
@@ -107,9 +108,7 @@ class SessionWebhooks:
                 yield
                 await self._drain()
             finally:
-                for sender in senders:
-                    sender.cancel()
-                await asyncio.gather(*senders, return_exceptions=True)
+                await end_tasks(senders)
 
     async def _drain(self) -> None:
         try:

@@ -46,12 +46,15 @@ class Connection:
         Raises:
             StateUnreachableError: Redis did not answer, or refused.
         """
+        cancelled_before = _cancellations()
         try:
             yield self.client
         except (RedisError, OSError, asyncio.TimeoutError) as error:
+            _go_on_unless_cancelled(cancelled_before)
             raise StateUnreachableError(
                 f"Redis is out of reach ({type(error).__name__}); look at REDIS_URL"
             ) from error
+        _go_on_unless_cancelled(cancelled_before)
 
     async def run(self, script: str, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
         """Run a script and return what it returns.
@@ -65,3 +68,15 @@ class Connection:
     async def aclose(self) -> None:
         """Close all connections."""
         await self.client.aclose()
+
+
+def _cancellations() -> int:
+    """Return how often the current task was asked to end; always 0 before Python 3.11."""
+    cancelling = getattr(asyncio.current_task(), "cancelling", None)
+    return cancelling() if cancelling is not None else 0
+
+
+def _go_on_unless_cancelled(before: int) -> None:
+    """Say the cancellation again that redis-py took for a broken connection and tried anew."""
+    if _cancellations() > before:
+        raise asyncio.CancelledError

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import uuid
 from collections.abc import AsyncIterator
 
@@ -258,6 +259,15 @@ async def test_a_process_that_is_gone_is_seen_in_the_record_and_a_new_one_takes_
     assert await state.agents.how_gone(record.id) is None
 
 
+async def test_an_attempt_whose_process_is_gone_is_free_for_another(state):
+    record = a_session(dispatches=1)
+    await state.records.add(record, ttl_s=TTL_S)
+    await state.agents.started(record.id, AGENT, attempt=1, ttl_s=TTL_S)
+    assert not await state.agents.started(record.id, OTHER, attempt=1, ttl_s=TTL_S)
+    await state.agents.gone(record.id, Gone.EXITED, process=AGENT)
+    assert await state.agents.started(record.id, OTHER, attempt=1, ttl_s=TTL_S)
+
+
 async def test_an_older_process_that_is_gone_says_nothing_of_the_newer_one(state):
     record = a_session(dispatches=2)
     await state.records.add(record, ttl_s=TTL_S)
@@ -362,3 +372,19 @@ async def test_sessions_of_which_a_process_or_a_heartbeat_is_known_are_listed(st
     assert with_pid.id in listed
     assert with_heartbeat.id in listed
     assert silent.id not in listed
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="tasks do not count cancellations yet")
+async def test_who_is_cancelled_while_asking_ends(state):
+    async def ask_for_ever() -> None:
+        while True:
+            await state.cleanups.abandoned()
+            await asyncio.sleep(0)
+
+    for number in range(60):
+        asking = asyncio.create_task(ask_for_ever())
+        await asyncio.sleep(number % 6 * 0.0005)
+        asking.cancel()
+        done, _ = await asyncio.wait([asking], timeout=5)
+        assert done
+        assert asking.cancelled()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 import threading
 from collections.abc import Coroutine
 from concurrent.futures import Future
@@ -76,7 +77,7 @@ class FaultyProxy:
         self._mode = Mode.PASS
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="faulty-proxy")
-        self._server: asyncio.Server | None = None
+        self._listening: socket.socket | None = None
         self._connections: set[asyncio.Task[None]] = set()
 
     def set(self, mode: Mode) -> None:
@@ -106,21 +107,36 @@ class FaultyProxy:
 
     async def _change(self, mode: Mode) -> None:
         self._mode = mode
-        if self._server is not None:
-            self._server.close()
-            self._server = None
-            await _let_the_accepted_begin()
+        if self._listening is not None:
+            self._loop.remove_reader(self._listening)
+            self._listening.close()
+            self._listening = None
         for connection in list(self._connections):
             connection.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)
         if mode is not Mode.REFUSE:
-            self._server = await asyncio.start_server(self._accept, LOOPBACK, self._port)
+            self._listening = socket.create_server((LOOPBACK, self._port))
+            self._listening.setblocking(False)
+            self._loop.add_reader(self._listening, self._accept, self._listening)
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _accept(self, listening: socket.socket) -> None:
+        # Not asyncio's server: one that closes while it accepts leaves the accepted socket open.
+        try:
+            accepted, _ = listening.accept()
+        except OSError:
+            return  # whoever wanted in has gone
+        accepted.setblocking(False)
         self.accepted += 1
-        task = asyncio.current_task()
-        assert task is not None
+        task = self._loop.create_task(self._hold(accepted))
         self._connections.add(task)
+        task.add_done_callback(self._connections.discard)
+        task.add_done_callback(lambda _: accepted.close())  # also where it never began
+
+    async def _hold(self, accepted: socket.socket) -> None:
+        try:
+            reader, writer = await asyncio.open_connection(sock=accepted)
+        except OSError:
+            return
         try:
             await self._serve(reader, writer)
         except (OSError, asyncio.CancelledError, asyncio.IncompleteReadError):
@@ -130,7 +146,6 @@ class FaultyProxy:
             # Its socket is closed one step later, and this task is awaited where all must be.
             with suppress(OSError, asyncio.CancelledError):
                 await writer.wait_closed()
-            self._connections.discard(task)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._mode is Mode.HANG:
@@ -168,12 +183,6 @@ class FaultyProxy:
                 writer.write(data)
                 await writer.drain()
         raise ConnectionResetError  # the server has ended it, so the other half ends too
-
-
-async def _let_the_accepted_begin() -> None:
-    # From a socket's accept to the first step of its task the loop takes three rounds.
-    for _ in range(5):
-        await asyncio.sleep(0)
 
 
 async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:

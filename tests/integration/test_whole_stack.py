@@ -11,19 +11,23 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
+import httpx
 import psutil
 import pytest
+from livekit import rtc
 
 from devstack.for_pytest import skip_where_unavailable
 from devstack.install.catalogue import Program, install
 from devstack.machine import PROJECT_ROOT, Machine
 from devstack.participant import Participant
+from devstack.ports import is_free
 from devstack.servers.livekit import LiveKitInfo
 from devstack.waiting import eventually
 
 pytest_plugins = ["tests.integration.devstack_fixtures"]
 pytestmark = pytest.mark.timeout(900)  # the first run on a machine builds LiveKit
 
+AGENT = rtc.ParticipantKind.PARTICIPANT_KIND_AGENT
 Command = Callable[..., "subprocess.Popen[str]"]
 
 
@@ -34,7 +38,8 @@ def run_module(short_tmp_path: Path, data_dir: Path) -> Iterator[Command]:
 
     def start(*arguments: str, stdout: int | IO[str] = subprocess.PIPE) -> subprocess.Popen[str]:
         with skip_where_unavailable():
-            install(Program.LIVEKIT, Machine.current())
+            for needed in (Program.LIVEKIT, Program.REDIS):
+                install(needed, Machine.current())
         made = subprocess.Popen(
             [sys.executable, "-m", *arguments],
             stdout=stdout,
@@ -78,17 +83,34 @@ async def test_run_serves_until_ctrl_c_and_leaves_nothing(
         if "Ctrl-C ends this" in line:
             break
     url = re.search(r"LiveKit server\s+(\S+)", said)
+    orchestrator = re.search(r"Orchestrator\s+(\S+)", said)
+    assert orchestrator is not None, said
     token = re.search(r"^\s+(eyJ\S+)$", said, re.MULTILINE)
     assert url is not None, said
     assert token is not None, said
     async with Participant(LiveKitInfo(url[1], "", "", ""), token[1]) as person:
         assert "What may I call you?" in (await person.hear(60)).text
         assert len(running_in(short_tmp_path)) > 3
+        await walk_in(orchestrator[1], LiveKitInfo(url[1], "", "", ""))
         run.send_signal(signal.SIGINT)
         await eventually(lambda: run.poll() is not None, 30)
     assert (run.returncode, running_in(short_tmp_path)) == (0, [])
+    ports = [int(port) for port in re.findall(r"://127\.0\.0\.1:(\d+)", said)]
+    assert [port for port in ports if not is_free(port)] == []
     assert "Traceback" not in run.stdout.read()
     assert list(short_tmp_path.iterdir()) == []
+
+
+async def walk_in(orchestrator: str, livekit: LiveKitInfo) -> None:
+    """Start a session as the printed curl lines do, and hear its agent."""
+    async with httpx.AsyncClient(base_url=orchestrator) as client:
+        assert (await client.get("/health")).json()["status"] == "healthy"
+        answer = await client.post("/api/session/start", json={"userName": "bob@example.com"})
+    started = answer.raise_for_status().json()
+    async with Participant(livekit, started["token"]) as person:
+        assert "What may I call you?" in (await person.hear(60)).text
+        agents = [each for each in person.room.remote_participants.values() if each.kind == AGENT]
+        assert len(agents) == 1
 
 
 async def test_the_demo_knows_the_person_the_second_time_and_leaves_nothing(

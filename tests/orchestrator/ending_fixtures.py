@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
+from redis import asyncio as aioredis
 
 from sessions import SessionState
 from sessions.in_process import ProcessSessionState
 from sessions.in_redis import RedisSessionState
 from tests.orchestrator.ending_world import World, world_of
+
+_OWN_DATABASE = "/7"
+"""Emptied before each test, as a watchdog looks at every session."""
 
 
 @pytest.fixture(params=["process", "redis"])
@@ -18,7 +22,10 @@ async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
     if request.param == "process":
         state: SessionState = ProcessSessionState(fence_s=60)
     else:
-        state = RedisSessionState(request.getfixturevalue("redis"), fence_s=60)
+        url = request.getfixturevalue("redis").removesuffix("/0") + _OWN_DATABASE
+        async with aioredis.from_url(url) as redis:
+            await redis.flushdb()
+        state = RedisSessionState(url, fence_s=60)
     async with world_of(state) as made:
         yield made
 

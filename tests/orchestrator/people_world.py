@@ -93,6 +93,10 @@ class World:
         new = [NewMemory(Category.FACT, key or f"key {v}", v, **fields) for v in values]
         return await self.access.call(lambda data: data._memory.store(person.uuid, new))
 
+    async def delivered(self, person: Someone) -> None:
+        """Wait until what was told is in the database."""
+        assert await self.access.call(lambda data: data._memory.drain(person.uuid, 10))
+
 
 def app_over(access: PeopleAccess) -> FastAPI:
     app = FastAPI()

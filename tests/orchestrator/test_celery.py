@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
+import socket
+import subprocess
+import sys
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import asynccontextmanager, closing, suppress
+from dataclasses import dataclass, replace
 
 import psutil
 import pytest
 from livekit import api
 
-from config import ConfigError, Settings
+from config import PROJECT_ROOT, ConfigError, Settings
 from devstack.participant import Participant, access_token
 from devstack.servers.celery import CeleryWorker
 from devstack.servers.livekit import LiveKitInfo, LiveKitServer
@@ -22,9 +26,9 @@ from memory import open_memory_store
 from orchestrator.errors import UnavailableError
 from orchestrator.rooms import Rooms
 from orchestrator.spawners.celery import CelerySpawner
-from orchestrator.spawners.celery_app import app, configuration
+from orchestrator.spawners.celery_settings import configuration
 from session_context import livekit_identity_to_uuid
-from sessions import SessionRecord, SessionState
+from sessions import Gone, SessionRecord, SessionState
 from sessions.in_redis import RedisSessionState
 from sessions.naming import new_session_id, now_ms
 from storage import open_storage
@@ -32,7 +36,7 @@ from tests import leaks
 from tests.services import started
 
 APPLICATION = "orchestrator.spawners.celery_app"
-READY_S = 30.0
+READY_S = 60.0
 """For a machine that is busy with other tests; an idle one needs three."""
 
 GONE_S = 6.0
@@ -48,9 +52,6 @@ class World:
     state: SessionState
     spawner: CelerySpawner
     variables: dict[str, str]
-
-    def celery_worker(self, **more: str) -> CeleryWorker:
-        return CeleryWorker(APPLICATION, {**self.variables, **more})
 
     async def session(self, **fields) -> SessionRecord:
         """A session that has its room, and no agent yet."""
@@ -84,6 +85,14 @@ class World:
         assert found is not None
         return psutil.Process(found.agent_pid)
 
+    @asynccontextmanager
+    async def conversation(self) -> AsyncIterator[tuple[SessionRecord, psutil.Process]]:
+        """A session whose person is there and whose agent is ready, and the agent's process."""
+        record = await self.session()
+        await self.spawner.spawn(record, attempt=1)
+        async with self.joins(record):
+            yield record, await self.agent_of(record)
+
 
 async def until(true: Callable[[], Awaitable[object]], *, within_s: float = GONE_S) -> None:
     deadline = time.monotonic() + within_s
@@ -116,11 +125,12 @@ async def a_world(variables: Mapping[str, str], livekit: LiveKitInfo) -> AsyncIt
     settings = Settings.from_environment(variables)
     state = RedisSessionState(settings.sessions.redis_url or "", fence_s=600)
     spawner = CelerySpawner(settings, state)
-    async with api.LiveKitAPI(livekit.url, livekit.api_key, livekit.api_secret) as asked:
-        rooms = Rooms(asked, agent_name="", reconnect_grace_s=30)
-        yield World(livekit, rooms, state, spawner, dict(variables))
-    await spawner.aclose()
-    await state.aclose()
+    try:
+        async with api.LiveKitAPI(livekit.url, livekit.api_key, livekit.api_secret) as asked:
+            rooms = Rooms(asked, agent_name="", reconnect_grace_s=30)
+            yield World(livekit, rooms, state, spawner, dict(variables))
+    finally:
+        await state.aclose()
 
 
 @pytest.fixture(scope="session")
@@ -133,6 +143,7 @@ def variables(
         "LIVEKIT_API_SECRET": celery_livekit.api_secret,
         "REDIS_URL": redis,
         "SPAWNER": "celery",
+        "TERM_GRACE_S": "3",
         "ALLOW_SCRIPTED_MODEL": "true",
         "ENV_FILE": "/dev/null",
         "DATA_DIR": str(tmp_path_factory.mktemp("celery") / "data"),
@@ -154,13 +165,6 @@ def lasting_worker(variables: dict[str, str]) -> Iterator[CeleryWorker]:
     worker.stop()
 
 
-@pytest.fixture
-def worker(world: World) -> Iterator[CeleryWorker]:
-    """A Celery worker that a test may end as it likes."""
-    with world.celery_worker() as made:
-        yield made
-
-
 async def test_an_agent_that_celery_brings_serves_the_person_and_remembers_them(
     world, lasting_worker
 ):
@@ -176,43 +180,49 @@ async def test_an_agent_that_celery_brings_serves_the_person_and_remembers_them(
         }
         await person.ask("My favorite color is teal.")
     await is_gone(process)
-    with open_storage(Settings.from_environment(world.variables).store) as storage:
+    storage = open_storage(Settings.from_environment(world.variables).store)
+    with closing(storage):
         kept = open_memory_store(storage).list_memories(record.user_id, None, 50)
     assert any("teal" in memory.value for memory in kept)
 
 
 async def test_a_revoked_task_ends_its_agent(world, lasting_worker):
-    record = await world.session()
-    await world.spawner.spawn(record, attempt=1)
-    process = await world.agent_of(record)
-    assert await world.spawner.revoke(await world.state.records.get(record.id))
-    await is_gone(process)
+    async with world.conversation() as (record, process):
+        assert await world.spawner.revoke(await world.state.records.get(record.id))
+        await is_gone(process)
+
+
+async def test_an_agent_that_hears_no_signal_is_killed(world, lasting_worker):
+    async with world.conversation() as (record, process):
+        process.suspend()
+        assert await world.spawner.revoke(await world.state.records.get(record.id))
+        await is_gone(process)
+
+    async def reported() -> bool:
+        return await world.state.agents.how_gone(record.id) is Gone.KILLED
+
+    await until(reported)
 
 
 async def test_a_session_that_ends_takes_its_agent_along_though_nobody_revokes_its_task(
     world, lasting_worker
 ):
-    record = await world.session()
-    await world.spawner.spawn(record, attempt=1)
-    process = await world.agent_of(record)
-    await world.state.records.fence(record.id)
-    await is_gone(process)
+    async with world.conversation() as (record, process):
+        await world.state.records.fence(record.id)
+        await is_gone(process)
 
 
 async def test_a_task_that_is_delivered_twice_makes_one_agent(world, lasting_worker):
-    record = await world.session()
-    await world.spawner.spawn(record, attempt=1)
-    await world.spawner.spawn(record, attempt=1)
-    process = await world.agent_of(record)
-
     async def refused() -> bool:
         return "is taken or has ended" in lasting_worker.log()
 
-    await until(refused, within_s=READY_S)
-    assert len(await world.agents(record)) == 1
-    assert process.is_running()
-    await world.rooms.delete(record.room)
-    await is_gone(process)
+    async with world.conversation() as (record, process):
+        await world.spawner.spawn(record, attempt=1)
+        await until(refused)
+        assert len(await world.agents(record)) == 1
+        assert process.is_running()
+        await world.rooms.delete(record.room)
+        await is_gone(process)
 
 
 async def test_a_session_that_ended_before_its_task_ran_gets_no_process(world, lasting_worker):
@@ -228,21 +238,54 @@ async def test_a_session_that_ended_before_its_task_ran_gets_no_process(world, l
     assert found.agent_pid == 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGQUIT, signal.SIGKILL])
-async def test_a_celery_worker_that_is_ended_takes_its_agents_along(world, worker, number):
-    record = await world.session()
-    await world.spawner.spawn(record, attempt=1)
-    process = await world.agent_of(record)
-    worker.signal(number)
-    await is_gone(process)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGQUIT])
+async def test_a_celery_worker_that_is_ended_takes_its_agents_along(
+    variables, celery_livekit, redis, number
+):
+    broker = redis.replace("/0", f"/{int(number)}")  # which no other worker listens to
+    its_own = {**variables, "CELERY_BROKER_URL": broker, "IDLE_PROCESSES": "0"}
+    with CeleryWorker(APPLICATION, its_own, concurrency=1) as worker:
+        async with a_world(its_own, celery_livekit) as world, world.conversation() as (_, process):
+            worker.signal(number)
+            await is_gone(process)
+
+
+async def test_an_agent_ends_when_the_main_process_of_its_worker_is_killed(
+    variables, celery_livekit, redis, tmp_path
+):
+    broker = redis.replace("/0", "/9")
+    its_own = {**variables, "CELERY_BROKER_URL": broker, "IDLE_PROCESSES": "0"}
+    command = [sys.executable, "-m", "celery", "-A", APPLICATION, "worker", "--concurrency", "1"]
+    with (tmp_path / "celery.log").open("wb") as log:  # not by devstack, which kills the group
+        main = subprocess.Popen(
+            command,
+            cwd=PROJECT_ROOT,
+            env={**os.environ, **its_own},
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    below: list[psutil.Process] = []
+    try:
+        async with a_world(its_own, celery_livekit) as world:
+            await until(world.spawner.is_available, within_s=READY_S)
+            async with world.conversation():
+                below = psutil.Process(main.pid).children(recursive=True)
+                main.kill()
+                for each in below:
+                    await is_gone(each)
+    finally:
+        for each in below:
+            with suppress(psutil.NoSuchProcess):
+                each.kill()
+        main.kill()
+        main.wait()
 
 
 async def test_a_pool_process_that_is_killed_takes_its_agent_along(world, lasting_worker):
-    record = await world.session()
-    await world.spawner.spawn(record, attempt=1)
-    process = await world.agent_of(record)
-    process.parent().kill()
-    await is_gone(process)
+    async with world.conversation() as (_, process):
+        process.parent().kill()
+        await is_gone(process)
 
 
 async def test_a_worker_answers_for_availability_and_nobody_else_does(world, lasting_worker):
@@ -264,8 +307,20 @@ async def test_a_lost_broker_is_said_within_seconds(variables, celery_livekit):
             await world.spawner.spawn(record, attempt=1)
         assert not await world.spawner.is_available()
         with pytest.raises(UnavailableError):
-            await world.spawner.revoke(await world.state.records.get(record.id))
+            await world.spawner.revoke(replace(record, celery_task_id="any"))
         assert time.monotonic() - began < 9
+
+
+async def test_a_broker_that_keeps_silent_is_said_within_seconds(variables, celery_livekit):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        broker = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
+        async with a_world({**variables, "CELERY_BROKER_URL": broker}, celery_livekit) as world:
+            record = await world.session()
+            began = time.monotonic()
+            with pytest.raises(UnavailableError):
+                await world.spawner.spawn(record, attempt=1)
+            assert time.monotonic() - began < 5
+            assert not await world.spawner.is_available()
 
 
 def test_celery_needs_redis_for_the_state_of_sessions():
@@ -273,6 +328,5 @@ def test_celery_needs_redis_for_the_state_of_sessions():
         configuration(Settings.from_environment({}))
 
 
-def test_a_message_of_another_kind_than_json_is_refused(variables):
+def test_celery_takes_json_only(variables):
     assert configuration(Settings.from_environment(variables))["accept_content"] == ["json"]
-    assert app.main == "voice-agent"

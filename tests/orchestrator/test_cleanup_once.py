@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from prometheus_client import REGISTRY
 
 from connection_events import Reason
 from devstack.ports import free_port
@@ -134,7 +135,7 @@ async def test_a_room_that_comes_back_is_deleted_again(lone_world):
     delete, deleted = world.rooms.delete, []
 
     async def delete_and_let_a_late_job_make_it_anew(room: str) -> bool:
-        result = await delete(room)
+        result: bool = await delete(room)
         deleted.append(room)
         if len(deleted) == 1:
             world.rooms.open(record, an_agent("late"), mark=False)
@@ -186,3 +187,29 @@ async def test_keys_that_cannot_be_removed_now_are_removed_once_the_state_is_bac
         assert await world.state.records.get(record.id) is not None
         world.state.cleanups.finish = finish
         await until(lambda: world.is_gone(record))
+
+
+async def test_clean_ups_are_counted_by_result_and_by_who_asked(lone_world):
+    world = lone_world
+    before = {name: _counted(**labels) for name, labels in COUNTED.items()}
+    fine, killed = await world.started(), await world.started(agent_pid=1, agent_gone="killed")
+    async with world.cleaning() as cleanups:
+        await cleanups.end(fine.id, LEFT, asked_by="end")
+        await cleanups.end(killed.id, LEFT, asked_by="delete")
+        world.rooms.away = True
+        away = await world.started(room=False)
+        await cleanups.end(away.id, LEFT, asked_by="end")
+    after = {name: _counted(**labels) for name, labels in COUNTED.items()}
+    assert {name: after[name] - before[name] for name in COUNTED} == dict.fromkeys(COUNTED, 1)
+
+
+COUNTED: dict[str, dict[str, str]] = {
+    "fine": {"name": "cleanups_total", "result": "ok", "asked_by": "end"},
+    "partial": {"name": "cleanups_total", "result": "partial", "asked_by": "end"},
+    "deleted": {"name": "cleanups_total", "result": "ok", "asked_by": "delete"},
+    "killed": {"name": "forced_kills_total"},
+}
+
+
+def _counted(*, name: str, **labels: str) -> float:
+    return REGISTRY.get_sample_value(f"voice_agent_{name}", labels) or 0.0

@@ -12,11 +12,13 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from fastapi.routing import APIRoute
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from config import PROJECT_ROOT
+from assistant.erasure_watch import ErasureWatch
+from config import PROJECT_ROOT, ConfigError, Settings
 from devstack.ports import free_port
 from devstack.servers.supabase import SupabaseProject
 from memory import Category, NewMemory
@@ -24,13 +26,14 @@ from memory.model import TURN_KEY, Position
 from memory.outbox.drainer import DrainLock
 from memory.transcript import TranscriptTurn
 from orchestrator.errors import BadRequestError
-from orchestrator.people_access import SWITCHED_OFF
+from orchestrator.people_access import SWITCHED_OFF, PeopleAccess, open_people_access
 from orchestrator.people_models import cursor_of, position_of
 from orchestrator.person_data import PersonData
 from orchestrator.routes.people import USER_HEADER, router
 from people import Standing
 from profiles.summary import with_summary
-from storage import StorageUnavailableError
+from session_context import set_session_generation, set_session_user
+from storage import StorageUnavailableError, StoreThreads
 from tests.orchestrator.people_world import (
     Someone,
     World,
@@ -48,7 +51,12 @@ BODIES = {
     "correct_memory": {"value": "stolen"},
     "change_profile": {"first_name": "Mallory"},
 }
-ROUTES = [(next(iter(route.methods)), route.path, route.operation_id) for route in router.routes]
+ROUTES = [
+    (method, each.path_format, str(each.operation_id))
+    for each in router.routes
+    if isinstance(each, APIRoute)
+    for method in sorted(each.methods or ())
+]
 
 
 def path_of(route: str, write_id: str | None = None) -> str:
@@ -122,6 +130,25 @@ async def test_a_correction_of_what_was_superseded_meanwhile_changes_nothing(wor
     assert await alice.values() == ["green"]
 
 
+@pytest.mark.parametrize("variables", ["supabase"], indirect=True)
+async def test_so_does_one_of_what_is_superseded_by_what_still_waits(variables, data_dir):
+    lock = DrainLock(data_dir)
+    async with world_of(variables) as world:
+        alice = world.someone()
+        [old] = await world.told(alice, "blue", key="color", created_at=NOON)
+        await world.delivered(alice)
+    assert lock.take()  # so that nothing is delivered from now on
+    try:
+        async with world_of(variables) as world:
+            await world.told(alice, "green", key="color")
+            alice = world.someone(alice.identity)
+            answer = await alice.asks("PATCH", f"/memories/{old.id}", json={"value": "red"})
+            assert answer.status_code == 409
+            assert (await alice.gets(f"/memories/{old.id}"))["superseded_at"] is not None
+    finally:
+        lock.release()
+
+
 async def test_a_correction_takes_place_also_where_the_clock_that_told_it_was_ahead(world, alice):
     ahead = datetime.now(timezone.utc) + timedelta(hours=1)
     [old] = await world.told(alice, "blue", created_at=ahead)
@@ -148,6 +175,7 @@ async def test_a_turn_goes_with_its_facts_its_corrections_and_its_transcript(wor
     await world.access.call(lambda data: data.people.store.transcripts.keep(alice.uuid, [heard]))
     answer = await alice.asks("PATCH", f"/memories/{turn.id}", json={"value": "I like blue"})
     await alice.asks("DELETE", f"/memories/{answer.json()['id']}")
+    await world.delivered(alice)
     document = await alice.gets("/export")
     assert (document["memories"], document["turns"]) == ([], [])
 
@@ -159,6 +187,26 @@ async def test_the_summary_of_conversations_goes_with_what_it_may_say(world, ali
     await alice.asks("PATCH", "/profile", json={"profile_text": text})
     await alice.asks(method, f"/memories/{memory.id}", json={"value": "lives in Paris"})
     assert (await alice.gets("/profile"))["profile_text"] == "Likes to be called Bo."
+
+
+@pytest.mark.parametrize("broken", ["_profiles.get_person", "people.store.transcripts.turns"])
+async def test_a_deletion_that_fails_halfway_can_be_asked_for_again(
+    files_world, monkeypatch, broken
+):
+    alice = files_world.someone()
+    [memory] = await files_world.told(alice, "blue")
+
+    def fails(*args: object) -> object:
+        raise StorageUnavailableError("gone")
+
+    *path, name = broken.split(".")
+    owner = files_world.data
+    for each in path:
+        owner = getattr(owner, each)
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, name, fails)
+        assert (await alice.asks("DELETE", f"/memories/{memory.id}")).status_code == 503
+    assert (await alice.asks("DELETE", f"/memories/{memory.id}")).json() == {"deleted": 1}
 
 
 async def test_the_profile_is_read_changed_and_cleared_field_by_field(world, alice):
@@ -214,7 +262,7 @@ async def test_an_export_that_loses_its_store_midway_is_no_json(files_world, mon
 async def test_an_erasure_leaves_nothing_and_can_be_asked_for_twice(world, alice):
     await world.told(alice, "blue", "a dog")
     await alice.asks("PATCH", "/profile", json={"first_name": "Ana"})
-    await world.access.call(lambda data: data._memory.drain(alice.uuid, 10))
+    await world.delivered(alice)
     erased = (await alice.asks("DELETE", "")).json()
     assert (erased["memories"], erased["onboarding_details"]) == (2, True)
     document = await alice.gets("/export")
@@ -243,18 +291,30 @@ async def test_what_a_conversation_writes_while_it_is_erased_stays_erased(world,
     finally:
         stop.set()
         conversation.join(10)
-    await world.access.call(lambda data: data._memory.drain(alice.uuid, 10))
+    await world.delivered(alice)
     await world.told(alice, "told since")
     document = await alice.gets("/export")
     held = [each["value"] for each in (*document["memories"], *document["elsewhere"]["outbox"])]
     assert set(held) == {"told since"}
 
 
+async def test_a_live_session_notices_an_erasure_before_its_next_reply(world, alice):
+    await world.told(alice, "blue")
+    set_session_user(alice.identity)
+    set_session_generation(world.data.people.generation(alice.uuid))
+    threads = StoreThreads(1)
+    watch = ErasureWatch(lambda: world.data.people.generation(alice.uuid), threads, deadline_s=10)
+    assert not await watch.erased_meanwhile()
+    await alice.asks("DELETE", "")
+    assert await watch.erased_meanwhile()
+    threads.close()
+
+
 async def test_a_correction_that_meets_an_erasure_writes_nothing(world, alice, monkeypatch):
     stale = Standing(generation=0, remembered=True)
     await alice.asks("DELETE", "")
     [memory] = await world.told(alice, "told since")
-    await world.access.call(lambda data: data._memory.drain(alice.uuid, 10))
+    await world.delivered(alice)
     # As if the erasure had come between the look at the generation and the write.
     monkeypatch.setattr(world.data.people.store, "standing", lambda user: stale)
     answer = await alice.asks("PATCH", f"/memories/{memory.id}", json={"value": "erased"})
@@ -288,7 +348,7 @@ async def test_what_waits_in_the_outbox_is_listed_exported_and_erased(variables,
 
 async def test_who_is_not_remembered_sees_and_deletes_what_is_held_and_adds_nothing(world, alice):
     old, _ = await world.told(alice, "blue", "a dog")
-    await world.access.call(lambda data: data._memory.drain(alice.uuid, 10))
+    await world.delivered(alice)
     await world.access.call(lambda data: data.people.set_remembering(alice.uuid, False))
     assert set(await alice.values()) == {"blue", "a dog"}
     for path, body in ((f"/memories/{old.id}", {"value": "red"}), ("/profile", {"language": "de"})):
@@ -303,6 +363,7 @@ async def test_no_route_reaches_across_the_border(world, method, route, name):
     alice, mallory = world.someone(), world.someone()
     [secret] = await world.told(alice, "secret tea", key="secret")
     await alice.asks("PATCH", "/profile", json={"first_name": "Ana"})
+    await world.delivered(alice)
     before = await alice.gets("/export")
     path = path_of(route, secret.id)
     answer = await mallory.asks(method, path, json=BODIES.get(name))
@@ -319,7 +380,7 @@ async def test_two_people_at_once_never_see_each_other(world):
     people = [world.someone() for _ in range(2)]
 
     async def live(person: Someone) -> None:
-        for n in range(8):
+        for n in range(5):
             [told] = await world.told(person, f"{n} of {person.identity}")
             path = f"/memories/{told.id}"
             await person.asks("PATCH", path, json={"value": f"right {n} of {person.identity}"})
@@ -361,15 +422,13 @@ async def test_nobody_acts_for_an_identity_that_is_not_clearly_one(
     assert answer.status_code == status
 
 
-@pytest.mark.parametrize(("method", "route", "name"), ROUTES, ids=[name for *_, name in ROUTES])
-async def test_where_memory_is_off_every_route_says_so(method, route, name, data_dir):
-    access_of = {"DATA_DIR": str(data_dir), "MEMORY_ENABLED": "false"}
-    from config import Settings
-    from orchestrator.people_access import open_people_access
-
-    access = open_people_access(Settings.from_environment(access_of))
-    answer = await Someone(app_over(access)).asks(method, path_of(route), json=BODIES.get(name))
-    assert (answer.status_code, answer.json()["detail"]) == (404, SWITCHED_OFF)
+async def test_where_memory_is_off_every_route_says_so_and_nothing_is_opened(data_dir):
+    off = {"DATA_DIR": str(data_dir), "MEMORY_ENABLED": "false"}
+    access = open_people_access(Settings.from_environment(off))
+    person = Someone(app_over(access))
+    for method, route, name in ROUTES:
+        answer = await person.asks(method, path_of(route), json=BODIES.get(name))
+        assert (answer.status_code, answer.json()["detail"]) == (404, SWITCHED_OFF)
     await access.aclose()
     assert not data_dir.exists()
 
@@ -391,6 +450,18 @@ async def test_a_store_out_of_reach_is_a_503_on_every_route(data_dir, monkeypatc
     assert {answer.status_code for answer in answers} == {503}
     assert all("Retry-After" in answer.headers for answer in answers)
     assert not any("SUPABASE" in answer.text for answer in answers)
+
+
+async def test_a_store_that_is_configured_wrongly_is_a_503_and_the_log_says_what(caplog):
+    def open_data() -> PersonData:
+        raise ConfigError("SUPABASE_JWT_SIGNING_KEY: cannot be used")
+
+    access = PeopleAccess(open_data, deadline_s=5, erase_deadline_s=5)
+    answer = await Someone(app_over(access)).asks("GET", "/memories")
+    await access.aclose()
+    assert answer.status_code == 503
+    assert "SUPABASE" not in answer.text
+    assert any("SIGNING_KEY" in vars(record).get("error", "") for record in caplog.records)
 
 
 async def test_a_store_that_hangs_is_a_503_in_time_and_holds_up_nobody_else(data_dir, monkeypatch):
@@ -419,7 +490,7 @@ async def test_a_store_that_hangs_is_a_503_in_time_and_holds_up_nobody_else(data
     assert beats > 10
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(
     moments=st.lists(st.integers(0, 3), min_size=0, max_size=12),
     limit=st.integers(1, 5),
@@ -443,6 +514,7 @@ async def test_pages_give_each_memory_once_whatever_is_told_meanwhile(
             await files_world.told(person, f"meanwhile {pages} {n}")
     values = [each["value"] for each in seen]
     assert sorted(values) == sorted(f"value {n}" for n in range(len(moments)))
+    assert pages == max(1, -(-len(moments) // limit))
     order = [(each["created_at"], each["id"]) for each in seen]
     assert order == sorted(order, reverse=True)
 
@@ -453,6 +525,7 @@ def test_a_cursor_stands_for_its_position(told_at, write_id):
     assert position_of(cursor_of(position)) == position
 
 
+@settings(max_examples=50)
 @given(st.text(max_size=100))
 def test_any_other_text_is_no_cursor(text):
     try:
@@ -464,6 +537,8 @@ def test_any_other_text_is_no_cursor(text):
 
 async def test_what_is_out_of_bounds_is_refused(files_world):
     alice = files_world.someone()
+    assert (await alice.asks("GET", "/memories/none")).status_code == 404
+    assert (await alice.asks("DELETE", "/memories/search")).status_code == 405
     for params in ({"limit": 0}, {"limit": 201}, {"cursor": "x" * 101}, {"category": "SECRETS"}):
         assert (await alice.asks("GET", "/memories", params=params)).status_code == 422
     assert (await alice.asks("GET", "/memories", params={"cursor": "?"})).status_code == 400

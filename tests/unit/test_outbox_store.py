@@ -268,3 +268,43 @@ def test_threads_that_store_and_read_at_once_see_their_own(store):
     for thread in threads:
         thread.join()
     assert failures == []
+
+
+told_at_some_time = st.tuples(st.sampled_from("abcde"), st.integers(0, 9))
+
+
+@settings(max_examples=15)
+@given(
+    before=st.lists(told_at_some_time, max_size=8),
+    forgotten=st.sets(st.sampled_from("abcde"), max_size=2),
+    after=st.lists(told_at_some_time, max_size=8),
+    limit=st.integers(1, 4),
+)
+def test_pages_are_the_same_while_it_waits_and_once_it_is_delivered(
+    before, forgotten, after, limit
+):
+    def written(told):
+        noon = datetime(2026, 5, 8, 12, tzinfo=timezone.utc)
+        return [new("told", key, created_at=noon + timedelta(seconds=n)) for key, n in told]
+
+    with tempfile.TemporaryDirectory() as folder:
+        database = Database(Path(folder) / "database")
+        outbox = an_outbox(Path(folder))
+        store = OutboxMemoryStore(outbox, database)
+        database.store(ALICE, written(before))
+        for key in forgotten:
+            store.forget(ALICE, FACT, key)
+        store.store(ALICE, written(after))
+        waiting = pages(store, limit)
+        Drainer(outbox, lambda: database).run_once()
+        assert [m.id for m in waiting] == [m.id for m in database.list_memories(ALICE, None, 99)]
+        outbox.close()
+        database.files.close()
+
+
+def pages(store: MemoryStore, limit: int) -> list[Memory]:
+    listed: list[Memory] = []
+    while page := store.list_memories(ALICE, None, limit, listed[-1].position if listed else None):
+        listed += page
+        assert len(page) <= limit
+    return listed

@@ -1,0 +1,50 @@
+"""How Celery is set up, on both sides of its broker.
+
+The queue and the control exchange have names of their own, so that another application on the
+same broker is never asked.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from config import ConfigError, Settings
+
+NAME = "voice-agent"
+TASK = "spawn_voice_agent"
+_QUEUE = "voice_agents"
+
+_TIMEOUT_S = 1.0
+_VISIBILITY_MARGIN_S = 3600
+
+
+def configuration(settings: Settings) -> dict[str, Any]:
+    """Return the configuration of Celery, for workers and for who sends them tasks.
+
+    Raises:
+        ConfigError: there is no Redis to keep the sessions in.
+    """
+    redis_url = settings.sessions.redis_url
+    if redis_url is None:
+        raise ConfigError("REDIS_URL: SPAWNER=celery needs it; sessions are kept there.")
+    return {
+        "broker_url": settings.orchestrator.celery_broker_url or redis_url,
+        "broker_connection_timeout": _TIMEOUT_S,
+        "broker_connection_retry_on_startup": True,
+        "broker_transport_options": {
+            # A task not acknowledged for that long would be given to a second worker.
+            "visibility_timeout": settings.sessions.max_session_s + _VISIBILITY_MARGIN_S,
+            "socket_connect_timeout": _TIMEOUT_S,
+            "socket_timeout": 5 * _TIMEOUT_S,
+        },
+        "task_acks_late": True,
+        "task_reject_on_worker_lost": False,  # the watchdog sends another, if it is still wanted
+        "task_ignore_result": True,
+        "task_store_errors_even_if_ignored": False,
+        "task_serializer": "json",
+        "accept_content": ["json"],
+        "task_default_queue": _QUEUE,
+        "control_exchange": NAME,
+        "worker_prefetch_multiplier": 1,
+        "worker_cancel_long_running_tasks_on_connection_loss": False,  # calls go on without it
+    }

@@ -1,0 +1,141 @@
+"""An orchestrator that dies between two steps of a clean-up leaves it to another one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from connection_events import Reason
+from orchestrator.errors import UnavailableError
+from orchestrator.spawners.dispatch import DispatchSpawner
+from tests.orchestrator.ending_world import World, a_person, an_agent, until
+
+pytest_plugins = ["tests.orchestrator.ending_fixtures"]
+
+LEFT = Reason.CLIENT_DISCONNECT
+MOST_CALLS = 14
+"""As many calls as the longest clean-up makes; asserted below."""
+
+
+class Death:
+    """Ends its orchestrator at one call, before the call takes effect or after it did.
+
+    Args:
+        at: the number of the call, from 0 on.
+        after: let the call take effect.
+    """
+
+    def __init__(self, at: int, *, after: bool) -> None:
+        self._at = at
+        self._after = after
+        self.calls: list[str] = []
+
+    def within(self, thing: Any) -> Any:
+        """The same thing, whose asynchronous methods may be the last."""
+        return Mortal(thing, self)
+
+    async def call(self, name: str, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        if len(self.calls) > self._at:
+            raise asyncio.CancelledError  # the dead do nothing more
+        self.calls.append(name)
+        if len(self.calls) <= self._at:
+            return await method(*args, **kwargs)
+        if self._after:
+            await method(*args, **kwargs)
+        raise asyncio.CancelledError
+
+    @property
+    def came(self) -> bool:
+        return len(self.calls) > self._at
+
+
+class Mortal:
+    def __init__(self, thing: Any, death: Death) -> None:
+        self._thing = thing
+        self._death = death
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._thing, name)
+        if name in ("records", "cleanups", "agents"):
+            return Mortal(found, self._death)
+        if not asyncio.iscoroutinefunction(found) or name in ("renew", "abandoned"):
+            return found
+
+        async def mortal(*args: Any, **kwargs: Any) -> Any:
+            return await self._death.call(name, found, *args, **kwargs)
+
+        return mortal
+
+
+async def die(world: World, session_id: str, death: Death) -> None:
+    """Begin a clean-up that ends where death comes."""
+    async with world.cleaning(
+        state=death.within(world.state),
+        events=death.within(world.events),
+        rooms=death.within(world.rooms),
+        spawner=death.within(DispatchSpawner(world.rooms)),
+        lease_s=0.1,
+    ) as mortal:
+        with pytest.raises(UnavailableError):
+            await mortal.end(session_id, LEFT, asked_by="end")
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before it took effect", "once it had"])
+@pytest.mark.parametrize("at", range(MOST_CALLS))
+async def test_a_clean_up_killed_at_any_call_is_finished_by_another_orchestrator(
+    lone_world, at, after
+):
+    world = lone_world
+    record = await world.started(a_person(), an_agent())
+    death = Death(at, after=after)
+    async with world.cleaning() as living:
+        try:
+            await die(world, record.id, death)
+        except pytest.fail.Exception:
+            assert not death.came, "it came, and was not noticed"
+        if not await world.state.cleanups.is_pending(record.id) and not await world.is_gone(record):
+            assert death.calls == ["claim"]  # the session is as it was
+            assert await world.state.records.get(record.id) is not None
+            assert await living.end(record.id, LEFT, asked_by="end") is not None
+        await until(lambda: world.is_gone(record))
+
+
+async def test_the_calls_of_a_clean_up_are_all_tried_above(lone_world):
+    record = await lone_world.started(a_person(), an_agent())
+    death = Death(1000, after=False)
+    with pytest.raises(pytest.fail.Exception):
+        await die(lone_world, record.id, death)
+    assert len(death.calls) <= MOST_CALLS, death.calls
+
+
+async def test_a_clean_up_that_was_abandoned_is_finished_over_redis_too(world):
+    record = await world.started(a_person(), an_agent())
+    death = Death(4, after=True)
+    await die(world, record.id, death)
+    assert await world.state.cleanups.is_pending(record.id)
+    async with world.cleaning():
+        await until(lambda: world.is_gone(record))
+    report = await world.state.cleanups.report(record.id)
+    assert report["errors"] == []
+
+
+async def test_who_waits_for_an_orchestrator_that_dies_takes_over_and_gets_a_report(world):
+    record = await world.started(a_person(), an_agent())
+    await die(world, record.id, Death(3, after=True))
+    async with world.cleaning(sweep_every_s=60) as other:
+        report = await other.end(record.id, LEFT, asked_by="end")
+    assert report is not None
+    assert report.room_deleted
+    assert await world.is_gone(record)
+
+
+async def test_a_long_clean_up_is_not_taken_over_while_its_owner_lives(world):
+    record = await world.started(agent_pid=4711, agent_host="there", agent_started=1.0)
+    async with world.cleaning(lease_s=0.3) as one, world.cleaning(lease_s=0.3):
+        one._sequence._gone_within_s = 0.9
+        report = await one.end(record.id, LEFT, asked_by="end")
+    assert report.seconds >= 0.9
+    assert len(world.heard) == 1

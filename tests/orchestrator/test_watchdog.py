@@ -1,0 +1,269 @@
+"""A person in the room has an agent, or another one soon; one at a time, and not for ever."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from connection_events import Reason
+from orchestrator.ending.watchdog import Watchdog
+from orchestrator.spawners.dispatch import DispatchSpawner
+from orchestrator.webhooks.outgoing import SessionEvent
+from sessions import AgentProcess, Gone, SessionStatus, SessionStyle
+from sessions.naming import now_ms
+from tests.orchestrator.ending_world import (
+    World,
+    a_person,
+    an_agent,
+    made_settings,
+    until,
+)
+
+pytest_plugins = ["tests.orchestrator.ending_fixtures"]
+
+FIRST = AgentProcess(pid=4711, host="there", started=1.0)
+SECOND = AgentProcess(pid=4712, host="there", started=2.0)
+LONG_AGO = 60_000
+
+
+class Ends:
+    """Notes whose end was begun."""
+
+    def __init__(self) -> None:
+        self.begun: list[tuple[str, Reason, str]] = []
+
+    async def end(self, session_id: str, reason: Reason, *, asked_by: str) -> None:
+        raise AssertionError("the watchdog waits for no clean-up")
+
+    async def begin(self, session_id: str, reason: Reason, *, asked_by: str) -> bool:
+        self.begun.append((session_id, reason, asked_by))
+        return True
+
+
+def watching(world: World, **variables: str) -> tuple[Watchdog, Ends]:
+    ends = Ends()
+    given = {"READY_WITHIN_S": "0.2", "HEARTBEAT_S": "0.05", **variables}
+    watchdog = Watchdog(
+        state=world.state,
+        rooms=world.rooms,
+        spawner=DispatchSpawner(world.rooms),
+        endings=ends,
+        webhooks=world.webhooks,
+        settings=made_settings(**given),
+        every_s=0.02,
+    )
+    return watchdog, ends
+
+
+async def test_a_ready_agent_makes_the_session_ready_and_the_back_end_is_told_once(world):
+    record = await world.started(a_person(), an_agent())
+    for _ in range(2):  # two orchestrators
+        watchdog, _ = watching(world)
+        await watchdog.look()
+        await watchdog.look()
+    found = await world.state.records.get(record.id)
+    assert found.status is SessionStatus.READY
+    assert [each for each in world.webhooks.said if each[1] == record.id] == [
+        (SessionEvent.READY, record.id)
+    ]
+
+
+async def test_an_agent_that_is_not_ready_in_time_is_removed_and_another_is_sent(world):
+    record = await world.started(
+        a_person(), an_agent("slow", state=""), connected_at=now_ms() - LONG_AGO
+    )
+    watchdog, _ = watching(world)
+    await watchdog.look()
+    assert world.rooms.rooms[record.room].dispatches == []
+    async with watchdog.running():
+        await until(lambda: _is_sent(world, record.room, [2]))
+    assert world.rooms.removed == ["slow"]
+    found = await world.state.records.get(record.id)
+    assert found.dispatches == 2
+    assert found.dispatch_id == "AD_2"
+
+
+async def test_an_agent_of_an_older_dispatch_may_not_begin_any_more(world):
+    record = await world.started(
+        a_person(), connected_at=now_ms() - LONG_AGO, dispatched_at=now_ms() - LONG_AGO
+    )
+    watchdog, _ = watching(world)
+    await watchdog.look()
+    agents = world.state.agents
+    assert not await agents.started(record.id, FIRST, attempt=1, ttl_s=60)
+    assert await agents.started(record.id, SECOND, attempt=2, ttl_s=60)
+
+
+async def test_nobody_is_sent_to_a_room_without_its_person(world):
+    record = await world.started(
+        a_person("bystander@example.com"), dispatched_at=now_ms() - LONG_AGO
+    )
+    watchdog, _ = watching(world)
+    await watchdog.look()
+    assert world.rooms.rooms[record.room].dispatches == []
+
+
+async def test_the_time_counts_from_the_persons_arrival_also_where_no_webhook_said_so(world):
+    record = await world.started(a_person(), dispatched_at=now_ms() - LONG_AGO)
+    watchdog, _ = watching(world)
+    before = now_ms()
+    await watchdog.look()
+    assert world.rooms.rooms[record.room].dispatches == []
+    found = await world.state.records.get(record.id)
+    assert found.connected_at >= before
+
+
+async def test_after_two_agents_more_the_session_is_failed_and_the_back_end_is_told(world):
+    record = await world.started(
+        a_person(), connected_at=now_ms() - LONG_AGO, dispatched_at=now_ms() - LONG_AGO
+    )
+    watchdog, _ = watching(world, READY_WITHIN_S="0.03")
+    async with watchdog.running():
+        await until(lambda: _has_status(world, record.id, SessionStatus.FAILED))
+    assert world.rooms.rooms[record.room].dispatches == [2, 3]
+    assert world.webhooks.said == [(SessionEvent.FAILED, record.id)]
+    assert not await world.state.agents.started(record.id, FIRST, attempt=3, ttl_s=60)
+
+
+async def test_each_wait_is_longer_than_the_one_before(lone_world):
+    world = lone_world
+    sent: list[float] = []
+    dispatch = world.rooms.dispatch
+
+    async def timed(*args, **kwargs):
+        sent.append(time.monotonic())
+        return await dispatch(*args, **kwargs)
+
+    world.rooms.dispatch = timed
+    began = time.monotonic()
+    record = await world.started(a_person(), connected_at=now_ms())
+    watchdog, _ = watching(world, READY_WITHIN_S="0.2")
+    async with watchdog.running():
+        await until(lambda: _has_status(world, record.id, SessionStatus.FAILED))
+    waits = [sent[0] - began, sent[1] - sent[0], time.monotonic() - sent[1]]
+    assert waits[0] >= 0.19
+    assert waits[1] >= 0.29
+    assert waits[2] >= 0.44
+
+
+@pytest.mark.parametrize("seen_by", ["a missing heartbeat", "the reaper's report"])
+async def test_where_a_job_dies_in_mid_conversation_another_agent_comes(world, seen_by):
+    record = await world.started(a_person(), an_agent("old"))
+    agents = world.state.agents
+    assert await agents.started(record.id, FIRST, attempt=1, ttl_s=60)
+    await agents.beat(record.id, {"at": "1"}, lives_s=0.2, ttl_s=60)
+    await world.state.records.update(record.id, status=SessionStatus.READY)
+    watchdog, _ = watching(world)
+    await watchdog.look()
+    assert world.rooms.rooms[record.room].dispatches == []
+    if seen_by == "the reaper's report":
+        await agents.gone(record.id, Gone.KILLED, process=FIRST)
+        await watchdog.look()
+    else:
+        async with watchdog.running():
+            await until(lambda: _is_sent(world, record.room, [2]))
+    assert world.rooms.rooms[record.room].dispatches == [2]
+    assert world.rooms.removed == ["old"]
+    assert await agents.started(record.id, SECOND, attempt=2, ttl_s=60)
+
+
+async def test_a_ghost_in_the_room_does_not_pass_for_the_new_agent(world):
+    record = await world.started(a_person(), an_agent("ghost"), agent_attempt=1, dispatches=2)
+    watchdog, _ = watching(world)
+    await watchdog.look()
+    assert await _has_status(world, record.id, SessionStatus.STARTING)
+
+
+async def test_without_reports_of_the_job_the_list_of_participants_tells_its_death(lone_world):
+    world = lone_world
+    record = await world.started(a_person(), an_agent("old"))
+    watchdog, _ = watching(world)
+    async with watchdog.running():
+        await until(lambda: _has_status(world, record.id, SessionStatus.READY))
+        del world.rooms.rooms[record.room].people["old"]
+        await until(lambda: _is_sent(world, record.room, [2]))
+
+
+async def test_an_agent_that_died_after_its_person_left_is_not_replaced(world):
+    record = await world.started(agent_pid=4711, agent_gone="killed")
+    await world.state.records.update(record.id, status=SessionStatus.READY)
+    watchdog, _ = watching(world)
+    await watchdog.look()
+    assert world.rooms.rooms[record.room].dispatches == []
+
+
+async def test_a_session_that_ends_while_an_agent_is_sent_has_no_room_after_it(lone_world):
+    world = lone_world
+    record = await world.started(
+        a_person(), connected_at=now_ms() - LONG_AGO, dispatched_at=now_ms() - LONG_AGO
+    )
+    dispatch = world.rooms.dispatch
+
+    async def dispatch_after_the_end(*args, **kwargs):
+        async with world.cleaning() as cleanups:
+            await cleanups.end(record.id, Reason.CLIENT_DISCONNECT, asked_by="end")
+        return await dispatch(*args, **kwargs)
+
+    world.rooms.dispatch = dispatch_after_the_end
+    watchdog, _ = watching(world)
+    await watchdog.look()
+    assert await world.is_gone(record)
+
+
+async def test_livekit_out_of_reach_costs_no_dispatch(world):
+    record = await world.started(
+        a_person(), connected_at=now_ms() - LONG_AGO, dispatched_at=now_ms() - LONG_AGO
+    )
+    world.rooms.away = True
+    watchdog, _ = watching(world)
+    await watchdog.look()
+    found = await world.state.records.get(record.id)
+    assert found.dispatches == 1
+
+
+async def test_a_session_that_lasted_as_long_as_it_may_ends(world):
+    record = await world.started(a_person(), expires_at=now_ms() - 1)
+    watchdog, ends = watching(world)
+    await watchdog.look()
+    assert (record.id, Reason.TIMEOUT, "expiry") in ends.begun
+
+
+async def test_a_device_that_does_not_connect_in_time_loses_its_session(world):
+    late = now_ms() - 31_000
+    record = await world.started(style=SessionStyle.NAMESPACE, start_time=late)
+    there = await world.started(a_person(), style=SessionStyle.NAMESPACE, start_time=late)
+    new = await world.started(style=SessionStyle.NAMESPACE)
+    watchdog, ends = watching(world)
+    await watchdog.look()
+    ended = [each[0] for each in ends.begun]
+    assert record.id in ended
+    assert there.id not in ended
+    assert new.id not in ended
+
+
+async def test_of_two_orchestrators_one_watches_until_it_ends(world):
+    one, _ = watching(world, READY_WITHIN_S="60")
+    other, _ = watching(world, READY_WITHIN_S="0.01")
+    async with one.running():
+        await until(lambda: _is_held(world))
+        record = await world.started(
+            a_person(), connected_at=now_ms() - LONG_AGO, dispatched_at=now_ms()
+        )
+        async with other.running():
+            assert not await _is_sent(world, record.room, [2])
+    async with other.running():
+        await until(lambda: _is_sent(world, record.room, [2]))
+
+
+async def _is_held(world: World) -> bool:
+    return not await world.state.marks.lease("watchdog", owner="nobody", for_s=0.001)
+
+
+async def _is_sent(world: World, room: str, attempts: list[int]) -> bool:
+    return world.rooms.rooms[room].dispatches == attempts
+
+
+async def _has_status(world: World, session_id: str, status: SessionStatus) -> bool:
+    found = await world.state.records.get(session_id)
+    return found is not None and found.status is status
