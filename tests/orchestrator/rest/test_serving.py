@@ -70,7 +70,7 @@ def test_a_rate_limit_that_cannot_be_read_is_named():
 def test_namespaces_are_added_listed_and_removed(monkeypatch, capsys, redis):
     def said(*arguments: str) -> list[str]:
         assert run_here(monkeypatch, "namespace", *arguments, REDIS_URL=redis) == 0
-        return capsys.readouterr().out.splitlines()
+        return list(capsys.readouterr().out.splitlines())
 
     key, key_hash = (line.split()[-1] for line in said("add", "cli-acme")[:2])
     assert key_hash == hash_of(key)
