@@ -14,7 +14,7 @@ import socket
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import anyio
 
@@ -23,8 +23,8 @@ from connection_events import EventChannel, Reason
 from orchestrator.ending.metrics import CLEANUP_SECONDS, CLEANUPS, FORCED_KILLS, WATCH_FAILURES
 from orchestrator.ending.owned import end_tasks
 from orchestrator.ending.report import EndReport
+from orchestrator.ending.run import Run, is_claimed, outcome
 from orchestrator.ending.sequence import Sequence
-from orchestrator.errors import UnavailableError
 from orchestrator.rooms import Rooms
 from orchestrator.spawners.spawner import Spawner
 from orchestrator.webhooks.outgoing import SessionEvent, SessionWebhooks
@@ -36,32 +36,11 @@ _REAPER_MARGIN_S = 2.0
 _POLL_S = 0.05
 _FINISH_WITHIN_S = 3.0
 _LAST_CHANCE_S = 3.0
-_OUT_OF_REACH = "the state of sessions is out of reach; try again"
 
 
 def new_owner() -> str:
     """Return a name for this process's claims and leases that no other has."""
     return f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex}"
-
-
-@dataclass
-class _Run:
-    """A clean-up in this process; whether there is something to clean up is known early."""
-
-    task: asyncio.Task[EndReport | None] = field(init=False)
-    claimed: asyncio.Future[bool] = field(
-        default_factory=lambda: asyncio.get_running_loop().create_future()
-    )
-
-    def settle(self, task: asyncio.Task[EndReport | None]) -> None:
-        """Take note of how the task ended, so that nothing waits for it in vain."""
-        if not self.claimed.done():
-            self.claimed.cancel()
-        if not task.cancelled() and (error := task.exception()):
-            logger.error(
-                "[Cleanup] a clean-up broke off; it will be taken up again",
-                extra={"error": f"{type(error).__name__}: {error}"},
-            )
 
 
 class Cleanups:
@@ -95,7 +74,7 @@ class Cleanups:
         self._lease_s = lease_s
         self._sweep_every_s = sweep_every_s
         self._owner = new_owner()
-        self._runs: dict[str, _Run] = {}
+        self._runs: dict[str, Run] = {}
         gone_within_s = settings.orchestrator.term_grace_s + _REAPER_MARGIN_S
         self._sequence = Sequence(
             state=state, events=events, rooms=rooms, spawner=spawner, gone_within_s=gone_within_s
@@ -103,11 +82,11 @@ class Cleanups:
 
     async def end(self, session_id: str, reason: Reason, *, asked_by: str) -> EndReport | None:
         """See `Endings.end`."""
-        return await _outcome(self._run(session_id, reason, asked_by))
+        return await outcome(self._run(session_id, reason, asked_by))
 
     async def begin(self, session_id: str, reason: Reason, *, asked_by: str) -> bool:
         """See `Endings.begin`."""
-        return await _is_claimed(self._run(session_id, reason, asked_by))
+        return await is_claimed(self._run(session_id, reason, asked_by))
 
     async def begin_orphan(self, orphan: SessionRecord, reason: Reason, *, asked_by: str) -> bool:
         """Do as `begin` for what bears our mark and belongs to no session.
@@ -117,7 +96,7 @@ class Cleanups:
             reason: see `begin`.
             asked_by: see `begin`.
         """
-        return await _is_claimed(self._run(orphan.id, reason, asked_by, orphan))
+        return await is_claimed(self._run(orphan.id, reason, asked_by, orphan))
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -136,11 +115,11 @@ class Cleanups:
 
     def _run(
         self, session_id: str, reason: Reason, asked_by: str, orphan: SessionRecord | None = None
-    ) -> _Run:
+    ) -> Run:
         """Return the session's run, a new one where there is none; nothing is awaited."""
         run = self._runs.get(session_id)
         if run is None:
-            run = self._runs[session_id] = _Run()
+            run = self._runs[session_id] = Run()
             work = self._clean_up(run, session_id, reason, asked_by, orphan)
             run.task = asyncio.create_task(work, name=f"clean-up of {session_id}")
             run.task.add_done_callback(run.settle)
@@ -149,7 +128,7 @@ class Cleanups:
 
     async def _clean_up(
         self,
-        run: _Run,
+        run: Run,
         session_id: str,
         reason: Reason,
         asked_by: str,
@@ -255,31 +234,6 @@ class Cleanups:
                 logger.warning(
                     "[Cleanup] cannot look for abandoned clean-ups", extra={"error": str(error)}
                 )
-
-
-async def _outcome(run: _Run) -> EndReport | None:
-    """Return how a run ended; a caller who gives up leaves it going.
-
-    Raises:
-        UnavailableError: the state of sessions is out of reach, or this process ends.
-    """
-    try:
-        return await asyncio.shield(run.task)
-    except asyncio.CancelledError:
-        if run.task.cancelled():
-            raise UnavailableError("the orchestrator is ending; try again") from None
-        raise
-    except StateUnreachableError as error:
-        raise UnavailableError(_OUT_OF_REACH) from error
-
-
-async def _is_claimed(run: _Run) -> bool:
-    try:
-        return await asyncio.shield(run.claimed)
-    except asyncio.CancelledError:
-        if not run.claimed.cancelled():
-            raise
-    return await _outcome(run) is not None
 
 
 def _reason(stored: str) -> Reason:
