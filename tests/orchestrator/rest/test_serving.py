@@ -9,11 +9,13 @@ import sys
 import httpx
 import pytest
 
+from config import ConfigError, Settings
 from devstack.machine import PROJECT_ROOT
 from devstack.waiting import eventually
+from orchestrator.__main__ import main
 from orchestrator.callers.keys import hash_of
+from orchestrator.rate_limits import RateLimits
 from tests.orchestrator.rest.served import Served
-from tests.orchestrator.rest.world import API_KEY
 
 
 def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -28,42 +30,59 @@ def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def run_here(monkeypatch: pytest.MonkeyPatch, *arguments: str, **environ: str) -> int:
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    return main(list(arguments))
+
+
 @pytest.mark.parametrize(
     ("environ", "named"),
     [
         ({}, "ORCHESTRATOR_API_KEYS"),
-        ({"ORCHESTRATOR_MODE": "production", "REDIS_URL": ""}, "ORCHESTRATOR_API_KEYS"),
+        ({"ORCHESTRATOR_MODE": "production"}, "ORCHESTRATOR_API_KEYS"),
         (
             {"ORCHESTRATOR_MODE": "development", "ORCHESTRATOR_HOST": "0.0.0.0"},
             "ORCHESTRATOR_HOST",
         ),
         ({"ORCHESTRATOR_MODE": "testing"}, "ORCHESTRATOR_MODE"),
-        (
-            {"ORCHESTRATOR_MODE": "development", "REDIS_URL": "redis://127.0.0.1:9/0"},
-            "REDIS_URL",
-        ),
-        ({"ORCHESTRATOR_API_KEYS": API_KEY, "RATE_LIMIT": "1/moon"}, "RATE_LIMIT"),
     ],
 )
-def test_it_refuses_to_start_with_one_sentence(environ, named):
+def test_it_refuses_to_start_with_one_sentence(monkeypatch, capsys, environ, named):
+    assert run_here(monkeypatch, **environ) == 2
+    [sentence] = capsys.readouterr().err.splitlines()
+    assert sentence.startswith(f"orchestrator: {named}: ")
+
+
+def test_redis_that_is_configured_and_down_ends_it_with_one_sentence():
+    environ = {"ORCHESTRATOR_MODE": "development", "REDIS_URL": "redis://127.0.0.1:9/0"}
     ended = run(**environ)
     assert ended.returncode == 2
-    last = ended.stderr.strip().splitlines()[-1]
-    assert last.startswith(f"orchestrator: {named}: ")
+    assert ended.stderr.splitlines()[-1].startswith("orchestrator: REDIS_URL: ")
     assert "Traceback" not in ended.stderr
 
 
-def test_namespaces_are_added_listed_and_removed(redis):
-    environ = {"REDIS_URL": redis}
-    added = run("namespace", "add", "cli-acme", **environ)
-    assert added.returncode == 0
-    key, key_hash = (line.split()[-1] for line in added.stdout.splitlines()[:2])
+def test_a_rate_limit_that_cannot_be_read_is_named():
+    with pytest.raises(ConfigError, match="RATE_LIMIT"):
+        RateLimits(Settings.from_environment({"RATE_LIMIT": "1/moon"}))
+
+
+def test_namespaces_are_added_listed_and_removed(monkeypatch, capsys, redis):
+    def said(*arguments: str) -> list[str]:
+        assert run_here(monkeypatch, "namespace", *arguments, REDIS_URL=redis) == 0
+        return list(capsys.readouterr().out.splitlines())
+
+    key, key_hash = (line.split()[-1] for line in said("add", "cli-acme")[:2])
     assert key_hash == hash_of(key)
-    assert "cli-acme" in run("namespace", "list", **environ).stdout.splitlines()
-    assert run("namespace", "remove", "cli-acme", **environ).returncode == 0
-    assert run("namespace", "remove", "cli-acme", **environ).returncode == 1
-    assert run("namespace", "add", "a b", **environ).returncode == 2
-    assert "REDIS_URL" in run("namespace", "list").stderr
+    assert "cli-acme" in said("list")
+    said("remove", "cli-acme")
+    assert run_here(monkeypatch, "namespace", "remove", "cli-acme") == 1
+    assert run_here(monkeypatch, "namespace", "add", "a b") == 2
+
+
+def test_namespaces_need_redis_and_the_command_says_so(monkeypatch, capsys):
+    assert run_here(monkeypatch, "namespace", "list") == 2
+    assert "REDIS_URL" in capsys.readouterr().err
 
 
 async def test_it_serves_and_ends_when_asked(quiet_livekit):
