@@ -85,8 +85,9 @@ async def test_an_agent_that_is_not_ready_in_time_is_removed_and_another_is_sent
 
 
 async def test_a_job_that_beats_while_it_gets_ready_is_given_more_time(world):
+    since = now_ms() - 30_000
     record = await world.started(
-        a_person(), an_agent("slow", state=""), connected_at=now_ms() - 30_000
+        a_person(), an_agent("slow", state=""), connected_at=since, dispatched_at=since
     )
     agents = world.state.agents
     assert await agents.started(record.id, FIRST, attempt=1, ttl_s=60)
