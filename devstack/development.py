@@ -14,12 +14,9 @@ from devstack.servers.orchestrator import Orchestrator, webhook_url
 from devstack.servers.worker import Worker
 from devstack.stack import Service, Stack
 
-AGENT_NAME = "voice-agent"
-"""A name, as a nameless agent is sent to every new room by LiveKit itself: the orchestrator's
-rooms would get it twice."""
-
 _SETTINGS = {
-    "LIVEKIT_AGENT_NAME": AGENT_NAME,
+    # Nameless, so that every room gets the agent, also one that a plain token makes.
+    "LIVEKIT_AGENT_NAME": "",
     # Whatever the developer's .env says for a deployment elsewhere.
     "LIVEKIT_PUBLIC_URL": "",
     "SPAWNER": "livekit",
@@ -33,7 +30,7 @@ class Development:
 
     Attributes:
         stack: LiveKit and Redis.
-        worker: the worker, which serves rooms where it is dispatched as `AGENT_NAME`.
+        worker: the worker, which serves every room.
         orchestrator: the orchestrator, which LiveKit's webhooks reach.
     """
 

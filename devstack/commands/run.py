@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from devstack.development import AGENT_NAME, Development, development
+from devstack.development import Development, development
 from devstack.machine import PROJECT_ROOT
 from devstack.participant import access_token
 from devstack.ports import free_port, is_free
@@ -33,8 +33,8 @@ Start a conversation, join it with the token that comes back, end it:
   curl -s {orchestrator}/api/session/end -H 'Content-Type: application/json' \\
     -d '{{"sessionId": "SESSION_ID"}}'
 
-LiveKit's front ends take {orchestrator}/api/token as their token endpoint. A token to join with
-right now, in a room of its own:
+LiveKit's front ends take {orchestrator}/api/token as their token endpoint. Or join any
+room with any token: every room gets the agent. One for you:
 
   {token}
 
@@ -81,7 +81,7 @@ def _port(wanted: int) -> int:
 
 def _how_to_reach(running: Development, logs: Path) -> str:
     livekit = running.livekit
-    token = access_token(livekit, "you@example.com", "try-it", metadata={}, agent_name=AGENT_NAME)
+    token = access_token(livekit, "you@example.com", "try-it")
     return _HOW_TO_REACH_IT.format(
         orchestrator=running.orchestrator.url,
         livekit=livekit.url,

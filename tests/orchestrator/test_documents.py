@@ -37,6 +37,7 @@ def production(webrtc: None, data_folder: Path) -> Iterator[Development]:
     """The stack, with an orchestrator in production mode."""
     settings = {
         "DATA_DIR": str(data_folder),
+        "LIVEKIT_AGENT_NAME": "voice-agent",
         "ORCHESTRATOR_MODE": "production",
         "ORCHESTRATOR_API_KEYS": API_KEY,
         "ORCHESTRATOR_OPERATOR_KEYS": OPERATOR_KEY,
