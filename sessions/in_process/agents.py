@@ -27,7 +27,8 @@ class ProcessAgents:
         record = self._memory.records.get(session_id)
         if record is None or record.dispatches > attempt:
             return False
-        if record.agent_attempt >= attempt and not _is_free_for(record, process):
+        is_free = bool(record.agent_gone) or _is_free_for(record, process)
+        if record.agent_attempt >= attempt and not is_free:
             return False
         return await self._records.update(
             session_id,

@@ -261,6 +261,15 @@ async def test_a_process_that_is_gone_is_seen_in_the_record_and_a_new_one_takes_
     assert await state.agents.how_gone(record.id) is None
 
 
+async def test_an_attempt_whose_process_is_gone_is_free_for_another(state):
+    record = a_session(dispatches=1)
+    await state.records.add(record, ttl_s=TTL_S)
+    await state.agents.started(record.id, AGENT, attempt=1, ttl_s=TTL_S)
+    assert not await state.agents.started(record.id, OTHER, attempt=1, ttl_s=TTL_S)
+    await state.agents.gone(record.id, Gone.EXITED, process=AGENT)
+    assert await state.agents.started(record.id, OTHER, attempt=1, ttl_s=TTL_S)
+
+
 async def test_an_older_process_that_is_gone_says_nothing_of_the_newer_one(state):
     record = a_session(dispatches=2)
     await state.records.add(record, ttl_s=TTL_S)
