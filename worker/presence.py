@@ -138,9 +138,12 @@ class Presence:
     def _on_quality(self, participant: rtc.Participant | None, quality: int) -> None:
         if participant is None or participant.identity != self._identity:
             return
+        is_unheard = self.holds.where is Whereabouts.UNHEARD
         if quality == rtc.ConnectionQuality.QUALITY_LOST:
+            if is_unheard:
+                return
             self._note(Sign(Whereabouts.UNHEARD, self._now_ms(), silent_ms=_UNHEARD_AFTER_MS))
-        elif self.holds.where is Whereabouts.UNHEARD:
+        elif is_unheard:
             self._note(Sign(Whereabouts.HERE, self._now_ms(), self.holds.reason))
 
     def _note(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from types import SimpleNamespace
+from typing import Any
 from unittest import mock
 
 from hypothesis import given, settings
@@ -87,7 +88,7 @@ def test_the_job_ends_up_as_its_person_is_whatever_becomes_of_the_events(story, 
 
     async def run() -> tuple[bool, list[bool], list[str]]:
         ended: list[str] = []
-        job = SimpleNamespace(room=Room(), shutdown=ended.append)
+        job: Any = SimpleNamespace(room=Room(), shutdown=ended.append)
         stages = {name: FakeStage() for name in NAMES}
         releases = Releases("session_1_a", timeout_s=1.0)
         clock = {"now": 0}
@@ -98,7 +99,7 @@ def test_the_job_ends_up_as_its_person_is_whatever_becomes_of_the_events(story, 
             else:
                 releases.want_released(sign.reason)
 
-        with mock.patch("worker.presence.now_ms", lambda: clock["now"]):
+        with mock.patch("worker.presence.now_ms", side_effect=lambda: clock["now"]):
             presence = Presence(job, "alice", grace_s=60, on_gone=lambda _: None, on_change=follow)
             channel = ProcessChannel()
 
