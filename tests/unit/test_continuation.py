@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from livekit.agents.llm import ChatMessage, FunctionCall
+from livekit.agents.llm import ChatItem, ChatMessage, ChatRole, FunctionCall
 
 from assistant import history
 from assistant.audience import Audience
@@ -23,14 +24,13 @@ from session_context import (
     set_session_remembered,
     set_session_user,
 )
-from sessions import StateUnreachableError
 from sessions.in_process import ProcessSessionState
 from sessions.in_redis import RedisSessionState
 
 TEXT = "One two three four five"
 
 
-def message(role: str, text: str, **more) -> ChatMessage:
+def message(role: ChatRole, text: str, **more: Any) -> ChatMessage:
     return ChatMessage(role=role, content=[text], **more)
 
 
@@ -77,7 +77,7 @@ def test_whoever_has_said_something_was_there_until_then():
     assert audience.hears(message("assistant", TEXT, created_at=11.0))
 
 
-ITEMS = [
+ITEMS: list[ChatItem] = [
     message("system", "Be kind."),
     message("user", "My cat is called Mo."),
     FunctionCall(call_id="c", name="store_memory", arguments="{}"),
@@ -115,7 +115,7 @@ def test_what_is_no_history_is_not_used(text):
 
 
 def test_of_a_long_conversation_its_end_is_kept():
-    items = [message("user", f"{number} " + "x" * 2_000) for number in range(100)]
+    items: list[ChatItem] = [message("user", f"{number} " + "x" * 2_000) for number in range(100)]
     text = history.written([*items], 0)
     assert text is not None
     assert len(text) < 30_000
@@ -167,16 +167,9 @@ async def test_after_an_erasure_it_is_not_used(alice):
 
 
 async def test_a_place_that_is_out_of_reach_hinders_no_conversation(alice):
-    class Unreachable:
-        async def take_history(self, user_id: str) -> str | None:
-            raise StateUnreachableError("told")
-
-        async def keep_history(self, user_id: str, history: str, *, ttl_s: int) -> None:
-            raise StateUnreachableError("told")
-
-        set_speaking = is_speaking = keep_history
-
-    continuation = Continuation(Unreachable(), ttl_s=60)
+    continuation = Continuation(
+        RedisSessionState("redis://127.0.0.1:1/0", fence_s=1).conversations, ttl_s=60
+    )
     assert await begun_with(continuation) == []
     await continuation.keep([*ITEMS])
     assert await begun_with(Continuation(None, ttl_s=60)) == []

@@ -36,7 +36,7 @@ class Room(rtc.EventEmitter[str]):
 
     def __init__(self) -> None:
         super().__init__()
-        self.remote_participants: dict[str, object] = {}
+        self.remote_participants: dict[str, SimpleNamespace] = {}
 
     def enter(self, identity: str) -> None:
         self.remote_participants[identity] = there = SimpleNamespace(
