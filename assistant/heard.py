@@ -30,8 +30,10 @@ def cut(message: ChatMessage, until: float) -> bool:
 
     The framework takes for heard whatever it has played. To a client that is gone it plays on.
     """
-    started_at = message.metrics.get("started_speaking_at", message.created_at)
-    stopped_at = message.metrics.get("stopped_speaking_at", started_at)
+    started_at = message.metrics.get("started_speaking_at")
+    stopped_at = message.metrics.get("stopped_speaking_at")
+    if started_at is None or stopped_at is None:
+        return True  # written, not spoken
     text = message.text_content or ""
     part = heard_part(text, started_at, stopped_at, until)
     if part == text:

@@ -48,9 +48,7 @@ def test_what_was_heard_ends_with_a_whole_word(until, heard):
 
 
 def test_a_cut_answer_is_marked_as_interrupted_and_a_whole_one_is_left():
-    spoken = message(
-        "assistant", TEXT, metrics={"started_speaking_at": 10.0, "stopped_speaking_at": 20.0}
-    )
+    spoken = spoken_at(10.0)
     assert cut(spoken, 20.0)
     assert not spoken.interrupted
     assert not cut(spoken, 15.0)
@@ -59,14 +57,14 @@ def test_a_cut_answer_is_marked_as_interrupted_and_a_whole_one_is_left():
 
 async def test_an_audience_that_has_left_hears_nothing_and_one_that_is_there_everything():
     audience = Audience()
-    early = message("assistant", TEXT, created_at=5.0)
+    early = spoken_at(0.0)
     assert audience.hears(early)
     audience.leaves(10.0)
-    late = message("assistant", TEXT, created_at=11.0)
+    late = spoken_at(11.0)
     assert not audience.hears(late)
     assert not audience.is_here
     assert await audience.comes_back()
-    assert audience.hears(message("assistant", TEXT, created_at=12.0))
+    assert audience.hears(spoken_at(12.0))
     assert not await audience.comes_back()
 
 
@@ -74,7 +72,17 @@ def test_whoever_has_said_something_was_there_until_then():
     audience = Audience()
     audience.speaks()
     audience.leaves(10.0)
-    assert audience.hears(message("assistant", TEXT, created_at=11.0))
+    assert audience.hears(spoken_at(11.0))
+
+
+def spoken_at(started: float) -> ChatMessage:
+    """An answer whose speech took ten seconds."""
+    times = {"started_speaking_at": started, "stopped_speaking_at": started + 10.0}
+    return message("assistant", TEXT, metrics=times)
+
+
+def test_what_is_written_and_not_spoken_is_not_cut():
+    assert cut(message("assistant", TEXT, created_at=11.0), 10.0)
 
 
 ITEMS: list[ChatItem] = [
