@@ -136,7 +136,7 @@ def _running() -> Iterator[Bench]:
         livekit = stack.livekit.info
         worker = running.enter_context(Worker(livekit, settings, dev=False))
         session_id = new_session_id()
-        metadata = {"sessionId": session_id, "creator": "c" * 32, "style": "endpoint"}
+        metadata = {"sessionId": session_id, "creator": "c" * 32, "attempt": 1}
         token = access_token(livekit, "bench@example.com", session_id, metadata=metadata)
         person = Participant(livekit, token)
         yield Bench(worker, person, session_id, stack.redis.info.url, openai, deepgram)
