@@ -253,7 +253,12 @@ server = Worker(
     setup_fnc=prewarm,
     preflight=_preflight,
     alongside=_alongside,
-    preload=["assistant.conversation", "assistant.providers", "worker.server"],
+    preload=[
+        "assistant.conversation",
+        "assistant.providers",
+        "worker.server",
+        "worker.session_link",
+    ],
 )
 server.rtc_session(entrypoint, on_request=server.admit)
 

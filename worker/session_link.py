@@ -11,6 +11,7 @@ import os
 from dataclasses import replace
 
 import psutil
+from livekit import rtc
 from livekit.agents import AgentSession, JobContext, JobExecutorType
 from prometheus_client import Counter
 
@@ -119,6 +120,8 @@ class SessionLink:
         if self._seat.attempt not in (None, self._entry.attempt):
             self._entry = replace(self._entry, attempt=self._seat.attempt or 0)
             await asyncio.to_thread(self._register)
+        # Another agent has taken the session before it enters: it must not find this one speaking.
+        self._ctx.room.on("participant_connected", self._on_participant)
         self._pulse.start()
         return True
 
@@ -208,6 +211,10 @@ class SessionLink:
         else:
             logger.info("[Session] another agent has the session; the job leaves")
         self._ctx.shutdown(f"the session is not ours: {verdict.value}")
+
+    def _on_participant(self, participant: rtc.RemoteParticipant) -> None:
+        if participant.kind == rtc.ParticipantKind.PARTICIPANT_KIND_AGENT:
+            self._pulse.wake()
 
     def _register(self) -> None:
         # A job that is a thread has no process of its own that could be ended.

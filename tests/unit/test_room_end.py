@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from types import SimpleNamespace
 
 import aiohttp
@@ -54,11 +55,16 @@ DELETED = api.DeleteRoomRequest(room=ROOM)
 DISPATCHED = api.CreateAgentDispatchRequest(agent_name="nurse", room=ROOM, metadata="{}")
 
 
-def room_end(server: Server, *, fake_job: bool = False) -> RoomEnd:
+def room_end(
+    server: Server,
+    *,
+    fake_job: bool = False,
+    before_dispatch: Callable[[], Awaitable[None]] | None = None,
+) -> RoomEnd:
     this_room = SimpleNamespace(name=ROOM, sid="RM_1")
     job = SimpleNamespace(room=this_room, agent_name="nurse", metadata="{}")
     ctx = SimpleNamespace(job=job, api=server, is_fake_job=lambda: fake_job)
-    return RoomEnd(ctx, "alice")  # type: ignore[arg-type]
+    return RoomEnd(ctx, "alice", before_dispatch=before_dispatch)  # type: ignore[arg-type]
 
 
 async def test_a_job_that_is_shut_down_leaves_the_room_to_its_person():
@@ -81,6 +87,26 @@ async def test_a_person_who_is_back_already_gets_an_agent_with_the_same_dispatch
     end.person_left()
     await end.leave()
     assert server.done == [DISPATCHED]
+
+
+async def test_the_session_is_handed_over_before_another_agent_is_dispatched():
+    server = Server(there=("bob", "alice"))
+
+    async def hand_over() -> None:
+        server.done.append("handed over")
+
+    end = room_end(server, before_dispatch=hand_over)
+    end.person_left()
+    await end.leave()
+    assert server.done == ["handed over", DISPATCHED]
+
+
+async def test_a_room_whose_time_is_over_is_deleted_although_its_person_is_there():
+    server = Server(there=("alice",))
+    end = room_end(server)
+    end.session_over()
+    await end.leave()
+    assert server.done == [DELETED]
 
 
 async def test_a_room_whose_session_failed_is_deleted_although_its_person_is_there():
