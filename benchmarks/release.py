@@ -26,6 +26,7 @@ from benchmarks.report import percentile, print_table, write_json
 from connection_events import Reason, disconnected, reconnected
 from connection_events.in_redis import RedisChannel
 from devstack.participant import Participant, access_token
+from devstack.servers.livekit import LiveKitInfo
 from devstack.servers.worker import Worker
 from devstack.stack import Service, Stack
 from devstack.waiting import eventually
@@ -51,7 +52,8 @@ class Bench:
 
     Attributes:
         worker: serves the session.
-        person: about to enter.
+        livekit: where.
+        token: lets the person in.
         session_id: the session.
         redis_url: where the events are said.
         openai: thinks and speaks.
@@ -59,7 +61,8 @@ class Bench:
     """
 
     worker: Worker
-    person: Participant
+    livekit: LiveKitInfo
+    token: str
     session_id: str
     redis_url: str
     openai: OpenAIStandIn
@@ -138,15 +141,16 @@ def _running() -> Iterator[Bench]:
         session_id = new_session_id()
         metadata = {"sessionId": session_id, "creator": "c" * 32, "attempt": 1}
         token = access_token(livekit, "bench@example.com", session_id, metadata=metadata)
-        person = Participant(livekit, token)
-        yield Bench(worker, person, session_id, stack.redis.info.url, openai, deepgram)
+        url = stack.redis.info.url
+        yield Bench(worker, livekit, token, session_id, url, openai, deepgram)
 
 
 async def _measure(bench: Bench, count: int) -> dict[str, list[float]]:
     times: dict[str, list[float]] = {name: [] for name in MEASURED}
     channel, ear = RedisChannel(bench.redis_url, "connection_events"), Ear()
-    bench.person.room.on("track_subscribed", ear.on_track)
-    async with bench.person as person:
+    joining = Participant(bench.livekit, bench.token)
+    joining.room.on("track_subscribed", ear.on_track)
+    async with joining as person:
         await person.hear(60)
         for number in range(count + 1):
             await _story_begun(bench, person)

@@ -6,8 +6,9 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
+import anyio
 from redis import asyncio as aioredis
 from redis.asyncio.client import PubSub
 from redis.asyncio.retry import Retry
@@ -71,8 +72,9 @@ class RedisBroadcast:
             self._listen(channel, listener, subscribed), name=f"listening to {channel}"
         )
         try:
-            with suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(subscribed.wait(), _TIMEOUT_S)
+            # Not asyncio.wait_for, which before Python 3.12 can swallow a cancellation.
+            with anyio.move_on_after(_TIMEOUT_S):
+                await subscribed.wait()
             yield
         finally:
             task.cancel()

@@ -32,6 +32,9 @@ _DURATION = Histogram(
 )
 
 
+_CANCEL_AGAIN_S = 0.2
+
+
 class Stage(Protocol):
     """A part of what works for a conversation. Both calls may come at any time, and twice."""
 
@@ -103,8 +106,10 @@ class Releases:
             # Two stages at most are waited for: what is being done, and what is wanted now.
             with suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self.settled(), self._most_s)
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            # Before Python 3.12 asyncio.wait_for can swallow a cancellation.
+            while not self._task.done():
+                self._task.cancel()
+                await asyncio.wait({self._task}, timeout=_CANCEL_AGAIN_S)
             self._task = None
 
     @property
