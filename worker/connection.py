@@ -134,7 +134,8 @@ class PersonConnection:
         self._ctx.room.off("disconnected", self._on_room_disconnected)
         await self.releases.aclose()
         # A job that is shut down while its person is there has failed them.
-        reason = self._ended_as or Reason.SERVER_ERROR
+        holds = self.presence.holds
+        reason = self._ended_as or (Reason.SERVER_ERROR if holds.is_here else holds.ends_as)
         if reason.value in self._settings.sessions.history_kept_after:
             await self._in_time(keep())
         await self._in_time(self._until_said())
