@@ -67,9 +67,9 @@ class RedisBroadcast:
     @asynccontextmanager
     async def listening(self, channel: str, listener: Listener) -> AsyncIterator[None]:
         """See `Broadcast.listening`; waits a moment for the first subscription."""
-        subscribed = asyncio.Event()
+        subscribed, settled = asyncio.Event(), asyncio.Event()
         task = asyncio.create_task(
-            self._listen(channel, listener, subscribed), name=f"listening to {channel}"
+            self._listen(channel, listener, subscribed, settled), name=f"listening to {channel}"
         )
         try:
             # Not asyncio.wait_for, which before Python 3.12 can swallow a cancellation.
@@ -77,6 +77,9 @@ class RedisBroadcast:
                 await subscribed.wait()
             yield
         finally:
+            # The driver leaves a socket open where it is cancelled while it connects.
+            with anyio.move_on_after(_TIMEOUT_S, shield=True):
+                await settled.wait()
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
@@ -84,12 +87,20 @@ class RedisBroadcast:
         """See `Broadcast.aclose`."""
         await self._client.aclose()
 
-    async def _listen(self, channel: str, listener: Listener, subscribed: asyncio.Event) -> None:
+    async def _listen(
+        self,
+        channel: str,
+        listener: Listener,
+        subscribed: asyncio.Event,
+        settled: asyncio.Event,
+    ) -> None:
         backoff = Backoff()
         while True:
+            settled.clear()
             try:
                 async with self._client.pubsub() as pubsub:
                     await pubsub.subscribe(channel)
+                    settled.set()
                     await self._hear(pubsub, listener, subscribed, backoff)
             except Exception as error:  # noqa: BLE001 - whatever breaks, it is subscribed anew
                 RESUBSCRIBED.inc()
@@ -97,6 +108,7 @@ class RedisBroadcast:
                     "a subscription is broken; subscribing anew",
                     extra={"error": type(error).__name__, "channel": channel},
                 )
+            settled.set()
             await asyncio.sleep(backoff.next_s())
 
     async def _hear(
