@@ -93,6 +93,11 @@ bench-recall: $(DEVELOPMENT) ## what the search finds: make bench-recall FILE=co
 	@$(BIN)/python -m devstack install
 	@$(BIN)/python -m benchmarks.recall --backend both "$(FILE)"
 
+.PHONY: bench-release
+bench-release: $(DEVELOPMENT) ## how soon a job is silent and pays nobody when its person is gone
+	@$(BIN)/python -m devstack install
+	@$(BIN)/python -m benchmarks.release
+
 .PHONY: bench-memory
 bench-memory: $(DEVELOPMENT) ## how fast memory answers and stores in a store of a million
 	@$(BIN)/python -m devstack install

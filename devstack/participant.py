@@ -18,6 +18,9 @@ from devstack.servers.livekit import LiveKitInfo
 
 CHAT_TOPIC = "lk.chat"
 TRANSCRIPTION_TOPIC = "lk.transcription"
+DEPARTURE_TIMEOUT_S = 40
+"""RECONNECT_GRACE_S as it is by default, and 10."""
+
 _SAMPLE_RATE = 48_000
 _SILENCE = 200
 """The loudest sample, of 32 767, of what counts as a pause."""
@@ -47,6 +50,7 @@ def access_token(
     attributes: Mapping[str, str] | None = None,
     metadata: Mapping[str, Any] | None = None,
     agent_name: str = "",
+    departure_timeout_s: int = DEPARTURE_TIMEOUT_S,
 ) -> str:
     """Return a token to join one room.
 
@@ -58,6 +62,8 @@ def access_token(
         attributes: the participant's attributes.
         metadata: dispatches the agent with this metadata when the join makes the room.
         agent_name: the agent to dispatch then.
+        departure_timeout_s: seconds for which a room that the join makes outlives whoever
+            leaves it; longer than an agent waits for them to come back.
     """
     grants = api.VideoGrants(room_join=True, room=room)
     token = api.AccessToken(livekit.api_key, livekit.api_secret).with_identity(identity)
@@ -66,10 +72,12 @@ def access_token(
         token = token.with_kind(kind)  # type: ignore[arg-type]
     if attributes:
         token = token.with_attributes(dict(attributes))
+    room_config = api.RoomConfiguration(departure_timeout=departure_timeout_s)
     if metadata is not None:
-        dispatch = api.RoomAgentDispatch(agent_name=agent_name, metadata=json.dumps(metadata))
-        token = token.with_room_config(api.RoomConfiguration(agents=[dispatch]))
-    return token.to_jwt()
+        room_config.agents.append(
+            api.RoomAgentDispatch(agent_name=agent_name, metadata=json.dumps(metadata))
+        )
+    return token.with_room_config(room_config).to_jwt()
 
 
 class Participant:

@@ -1,18 +1,29 @@
-"""What is held of a person outside of the store: what waits for it in this host's outbox.
+"""What is held of a person outside of the store: in this host's outbox, and in Redis.
 
-Other hosts have outboxes of their own; what they deliver after an erasure the store drops.
+Other hosts have outboxes of their own; what they deliver after an erasure the store drops. In
+Redis is, for HISTORY_TTL_S, a conversation that was cut off; after an erasure it is not used,
+whether or not it could be deleted.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+
+from prometheus_client import Counter
 
 from config import Settings
 from memory.outbox import Entry, OutboxFile, open_outbox
 from people.model import Record
 from people.people import EraseElsewhere, ExportElsewhere
+from sessions import KeptHistories, StateUnreachableError
+from storage import StorageUnavailableError
+
+logger = logging.getLogger("people.elsewhere")
+
+_LEFT = Counter("voice_agent_histories_left_by_erasures", "Erasures that could not reach Redis")
 
 
 def erase_waiting(user: str, generation: int) -> int:
@@ -33,6 +44,46 @@ def export_waiting(user: str) -> list[Record]:
         ]
 
 
+def erase_history(user: str, generation: int) -> int:
+    """Delete a conversation that was kept for the person's next session."""
+    del generation
+    with _histories() as histories:
+        if histories is None:
+            return 0
+        try:
+            return histories.erase(user)
+        except StateUnreachableError as error:
+            _LEFT.inc()
+            logger.warning(
+                "Redis is out of reach: what is kept of the last conversation stays there until "
+                "its time is over, and is not used",
+                extra={"error": str(error)},
+            )
+            return 0
+
+
+def export_history(user: str) -> list[Record]:
+    """Return a conversation that is kept for the person's next session.
+
+    Raises:
+        StorageUnavailableError: nobody can say what is kept.
+    """
+    with _histories() as histories:
+        if histories is None:
+            return []
+        try:
+            text = histories.read(user)
+        except StateUnreachableError as error:
+            raise StorageUnavailableError(str(error)) from error
+    if text is None:
+        return []
+    try:
+        said = json.loads(text)["said"]
+    except (ValueError, KeyError, TypeError):
+        return [{"unreadable": text}]
+    return [each for each in said if isinstance(each, dict)]
+
+
 def _content(entry: Entry) -> Record:
     try:
         content = json.loads(entry.payload)
@@ -42,8 +93,14 @@ def _content(entry: Entry) -> Record:
     return content if isinstance(content, dict) else {"unreadable": entry.payload}
 
 
-ALSO_ERASED: Mapping[str, EraseElsewhere] = {"outbox": erase_waiting}
-ALSO_EXPORTED: Mapping[str, ExportElsewhere] = {"outbox": export_waiting}
+ALSO_ERASED: Mapping[str, EraseElsewhere] = {
+    "outbox": erase_waiting,
+    "conversation": erase_history,
+}
+ALSO_EXPORTED: Mapping[str, ExportElsewhere] = {
+    "outbox": export_waiting,
+    "conversation": export_history,
+}
 
 
 @contextmanager
@@ -57,3 +114,16 @@ def _outbox() -> Iterator[OutboxFile | None]:
         yield outbox
     finally:
         outbox.close()
+
+
+@contextmanager
+def _histories() -> Iterator[KeptHistories | None]:
+    url = Settings.from_environment().sessions.redis_url
+    if url is None:
+        yield None
+        return
+    histories = KeptHistories(url)
+    try:
+        yield histories
+    finally:
+        histories.close()

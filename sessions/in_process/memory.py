@@ -81,6 +81,8 @@ class Memory:
     reports: Expiring[dict[str, Any]] = field(init=False)
     health: Expiring[dict[str, str]] = field(init=False)
     marks: Expiring[str] = field(init=False)
+    speaking: Expiring[bool] = field(init=False)
+    histories: Expiring[str] = field(init=False)
     logs: dict[str, list[str]] = field(default_factory=dict)
     tasks: dict[str, dict[str, Task]] = field(default_factory=dict)
     counts: dict[str, dict[str, int]] = field(default_factory=dict)
@@ -94,6 +96,8 @@ class Memory:
         self.reports = Expiring(self.clock)
         self.health = Expiring(self.clock)
         self.marks = Expiring(self.clock)
+        self.speaking = Expiring(self.clock)
+        self.histories = Expiring(self.clock)
 
     def lives(self, session_id: str) -> bool:
         """Return whether a session is there and has not ended."""
@@ -102,7 +106,7 @@ class Memory:
     def drop(self, session_id: str) -> int:
         """Remove everything that belongs to one session, and return how many things."""
         record = self.records.pop(session_id)
-        found: list[object] = [record, self.health.pop(session_id)]
+        found: list[object] = [record, self.health.pop(session_id), self.speaking.pop(session_id)]
         found += [part.pop(session_id, None) for part in (self.logs, self.tasks, self.counts)]
         if record is not None and self.newest.get(record.user_id) == session_id:
             found.append(self.newest.pop(record.user_id))

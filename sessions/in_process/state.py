@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from sessions.in_process.agents import ProcessAgents
 from sessions.in_process.cleanups import ProcessCleanups
+from sessions.in_process.conversations import ProcessConversations
 from sessions.in_process.memory import Memory
 from sessions.in_process.records import ProcessRecords
-from sessions.state import AgentReports, CleanupLedger, Marks, Namespaces, SessionRecords
+from sessions.state import (
+    AgentReports,
+    CleanupLedger,
+    Conversations,
+    Marks,
+    Namespaces,
+    SessionRecords,
+)
 
 
 class ProcessMarks:
@@ -80,6 +88,7 @@ class ProcessSessionState:
         self.agents: AgentReports = ProcessAgents(memory, records)
         self.marks: Marks = ProcessMarks(memory)
         self.namespaces: Namespaces = ProcessNamespaces(memory)
+        self.conversations: Conversations = ProcessConversations(memory)
 
     @property
     def shared(self) -> bool:

@@ -5,9 +5,17 @@ from __future__ import annotations
 from sessions.in_redis.agents import RedisAgents
 from sessions.in_redis.cleanups import RedisCleanups
 from sessions.in_redis.connection import Connection
+from sessions.in_redis.conversations import RedisConversations
 from sessions.in_redis.marks import RedisMarks, RedisNamespaces
 from sessions.in_redis.records import RedisRecords
-from sessions.state import AgentReports, CleanupLedger, Marks, Namespaces, SessionRecords
+from sessions.state import (
+    AgentReports,
+    CleanupLedger,
+    Conversations,
+    Marks,
+    Namespaces,
+    SessionRecords,
+)
 
 
 class RedisSessionState:
@@ -26,6 +34,7 @@ class RedisSessionState:
         self.agents: AgentReports = RedisAgents(self._connection, records)
         self.marks: Marks = RedisMarks(self._connection)
         self.namespaces: Namespaces = RedisNamespaces(self._connection)
+        self.conversations: Conversations = RedisConversations(self._connection)
 
     @property
     def shared(self) -> bool:

@@ -8,9 +8,11 @@ from types import SimpleNamespace
 
 import pytest
 from livekit import rtc
-from livekit.rtc import DisconnectReason
+from livekit.rtc import ConnectionQuality, DisconnectReason
 
-from worker.presence import Presence
+from connection_events import Reason, disconnected, reconnected
+from worker.presence import Presence, reason_of
+from worker.whereabouts import Sign
 
 GRACE_S = 30.0
 
@@ -34,10 +36,12 @@ class Room(rtc.EventEmitter[str]):
 
     def __init__(self) -> None:
         super().__init__()
-        self.remote_participants: dict[str, object] = {}
+        self.remote_participants: dict[str, SimpleNamespace] = {}
 
     def enter(self, identity: str) -> None:
-        self.remote_participants[identity] = there = SimpleNamespace(identity=identity)
+        self.remote_participants[identity] = there = SimpleNamespace(
+            identity=identity, sid="PA_1", connection_quality=ConnectionQuality.QUALITY_GOOD
+        )
         self.emit("participant_connected", there)
 
     def leave(self, identity: str, reason: DisconnectReason) -> None:
@@ -56,7 +60,8 @@ class Job:
     def shutdown(self, reason: str) -> None:
         self.noted.append(reason)
 
-    def on_gone(self) -> None:
+    def on_gone(self, reason: Reason) -> None:
+        self.reason = reason
         self.noted.append("gone")
 
 
@@ -171,3 +176,116 @@ async def test_a_closed_watch_ends_nothing_any_more(job, presence, clock):
     await clock.passes(GRACE_S + 1)
     assert job.noted == []
     await presence.aclose()
+
+
+@pytest.fixture
+async def watched(job, clock):
+    """A watch whose changes are noted, with the real time as the signs have it."""
+    changes: list[Sign] = []
+    watching = Presence(
+        job, "alice", grace_s=GRACE_S, on_gone=job.on_gone, on_change=changes.append
+    )
+    yield watching, changes
+    await watching.aclose()
+
+
+def quality(job: Job, value: int) -> None:
+    person = job.room.remote_participants["alice"]
+    person.connection_quality = value
+    job.room.emit("connection_quality_changed", person, value)
+
+
+def whereabouts(changes: list[Sign]) -> list[str]:
+    return [sign.where.value for sign in changes]
+
+
+async def test_a_client_of_which_livekit_hears_nothing_is_away_until_it_does(job, watched, clock):
+    _, changes = watched
+    quality(job, ConnectionQuality.QUALITY_POOR)
+    quality(job, ConnectionQuality.QUALITY_LOST)
+    quality(job, ConnectionQuality.QUALITY_LOST)
+    quality(job, ConnectionQuality.QUALITY_GOOD)
+    assert whereabouts(changes) == ["unheard", "here"]
+    assert changes[0].heard_ms < changes[0].at_ms - 10_000
+    await clock.passes(10 * GRACE_S)
+    assert job.noted == []
+
+
+async def test_the_quality_of_others_says_nothing(job, watched):
+    _, changes = watched
+    bob = SimpleNamespace(identity="bob")
+    job.room.emit("connection_quality_changed", bob, ConnectionQuality.QUALITY_LOST)
+    job.room.emit("connection_quality_changed", None, ConnectionQuality.QUALITY_LOST)
+    assert changes == []
+
+
+async def test_a_second_device_is_no_change_for_whoever_listens(job, watched, clock):
+    _, changes = watched
+    job.room.leave("alice", DisconnectReason.UNKNOWN_REASON)
+    job.room.enter("alice")
+    await clock.passes(5)
+    assert all(sign.is_here for sign in changes)
+
+
+async def test_who_is_said_to_be_gone_is_believed_to_be_until_livekit_knows_better(
+    job, watched, clock
+):
+    watching, changes = watched
+    watching.told(disconnected("session_1_a", Reason.SERVER_ERROR))
+    assert whereabouts(changes) == ["gone"]
+    await clock.passes(5)
+    assert whereabouts(changes) == ["gone", "here"]
+    assert job.noted == []
+
+
+async def test_who_is_said_to_be_gone_and_leaves_the_room_has_the_whole_grace(job, watched, clock):
+    watching, _ = watched
+    watching.told(disconnected("session_1_a", Reason.CLIENT_DISCONNECT))
+    job.room.leave("alice", DisconnectReason.SIGNAL_CLOSE)
+    await clock.passes(GRACE_S - 1)
+    assert job.noted == []
+    await clock.passes(2)
+    assert job.noted == ["gone", "the participant did not come back"]
+    assert job.reason is Reason.TIMEOUT
+
+
+async def test_an_event_from_before_the_person_came_back_says_nothing(job, watched):
+    watching, changes = watched
+    late = disconnected("session_1_a", Reason.TIMEOUT)
+    late = late.model_copy(update={"timestamp_ms": late.timestamp_ms - 5_000})
+    job.room.leave("alice", DisconnectReason.CONNECTION_TIMEOUT)
+    job.room.enter("alice")
+    watching.told(late)
+    assert whereabouts(changes) == ["gone", "here"]
+
+
+async def test_another_hosts_clock_that_is_ahead_outweighs_nothing_that_is_seen_here(job, watched):
+    watching, _ = watched
+    ahead = disconnected("session_1_a", Reason.TIMEOUT)
+    watching.told(ahead.model_copy(update={"timestamp_ms": ahead.timestamp_ms + 3_600_000}))
+    job.room.enter("alice")
+    assert watching.holds.is_here
+
+
+async def test_who_is_said_to_be_back_and_is_not_in_the_room_is_waited_for(job, watched, clock):
+    watching, changes = watched
+    job.room.leave("alice", DisconnectReason.CONNECTION_TIMEOUT)
+    watching.told(reconnected("session_1_a", Reason.TIMEOUT))
+    await clock.passes(GRACE_S + 1)
+    assert whereabouts(changes) == ["gone"]
+    assert job.noted == ["gone", "the participant did not come back"]
+
+
+@pytest.mark.parametrize(
+    ("livekits", "ours"),
+    [
+        (DisconnectReason.CLIENT_INITIATED, Reason.CLIENT_DISCONNECT),
+        (DisconnectReason.ROOM_DELETED, Reason.CLIENT_DISCONNECT),
+        (DisconnectReason.CONNECTION_TIMEOUT, Reason.TIMEOUT),
+        (DisconnectReason.UNKNOWN_REASON, Reason.TIMEOUT),
+        (DisconnectReason.SERVER_SHUTDOWN, Reason.SERVER_ERROR),
+        (DisconnectReason.STATE_MISMATCH, Reason.SERVER_ERROR),
+    ],
+)
+def test_each_of_livekits_reasons_is_one_of_three(livekits, ours):
+    assert reason_of(livekits) is ours
