@@ -7,7 +7,15 @@ from sessions.in_redis.cleanups import RedisCleanups
 from sessions.in_redis.connection import Connection
 from sessions.in_redis.marks import RedisMarks, RedisNamespaces
 from sessions.in_redis.records import RedisRecords
-from sessions.state import AgentReports, CleanupLedger, Marks, Namespaces, SessionRecords
+from sessions.in_redis.tickets import RedisTickets
+from sessions.state import (
+    AgentReports,
+    CleanupLedger,
+    Marks,
+    Namespaces,
+    SessionRecords,
+    Tickets,
+)
 
 
 class RedisSessionState:
@@ -25,6 +33,7 @@ class RedisSessionState:
         self.cleanups: CleanupLedger = RedisCleanups(self._connection, fence_s=fence_s)
         self.agents: AgentReports = RedisAgents(self._connection, records)
         self.marks: Marks = RedisMarks(self._connection)
+        self.tickets: Tickets = RedisTickets(self._connection)
         self.namespaces: Namespaces = RedisNamespaces(self._connection)
 
     @property
