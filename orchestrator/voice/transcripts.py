@@ -1,0 +1,42 @@
+"""What is said in the room, as LiveKit's text streams have it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from livekit import rtc
+
+TOPIC = "lk.transcription"
+
+_SEGMENT = "lk.segment_id"
+_FINAL = "lk.transcription_final"
+
+
+class Transcripts:
+    """Reads the streams. Of a person each interim is a stream of its own, of the agent one
+    stream grows; either is told as all of the utterance so far.
+
+    Args:
+        tell: takes who, the utterance's id, its text so far, and whether it is complete.
+    """
+
+    def __init__(self, tell: Callable[[str, str, str, bool], None]) -> None:
+        self._tell = tell
+
+    async def read(self, reader: rtc.TextStreamReader, who: str) -> None:
+        """Read one stream to its end.
+
+        Args:
+            reader: the stream.
+            who: ``user`` or ``agent``.
+        """
+        attributes = reader.info.attributes or {}
+        segment = attributes.get(_SEGMENT, reader.info.stream_id)
+        said = ""
+        async for piece in reader:
+            said += piece
+            if who == "agent" and said.strip():
+                self._tell(who, segment, said, False)
+        final = who == "agent" or attributes.get(_FINAL) == "true"
+        if said.strip():
+            self._tell(who, segment, said, final)
