@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
+from connection_events.broadcast import Broadcast
 from connection_events.message import ConnectionEvent
-
-Handler = Callable[[ConnectionEvent], Awaitable[None]]
-"""Is told an event. What it raises is logged and counted, and stops nobody else."""
+from connection_events.telling import Handler, tell
 
 
 class EventChannel(Protocol):
@@ -29,3 +27,32 @@ class EventChannel(Protocol):
     async def aclose(self) -> None:
         """Give back what is held."""
         ...
+
+
+class BroadcastChannel:
+    """See `EventChannel`.
+
+    Args:
+        broadcast: carries it, and is closed with this.
+        name: the channel's name there.
+    """
+
+    def __init__(self, broadcast: Broadcast, name: str) -> None:
+        self._broadcast = broadcast
+        self._name = name
+
+    async def publish(self, event: ConnectionEvent) -> bool:
+        """See `EventChannel.publish`."""
+        return await self._broadcast.publish(self._name, event.as_json())
+
+    def listening(self, handler: Handler) -> AbstractAsyncContextManager[None]:
+        """See `EventChannel.listening`."""
+
+        async def told(text: str | bytes) -> None:
+            await tell(handler, text)
+
+        return self._broadcast.listening(self._name, told)
+
+    async def aclose(self) -> None:
+        """See `EventChannel.aclose`."""
+        await self._broadcast.aclose()

@@ -1,39 +1,47 @@
-"""The channel within one process, where there is no Redis."""
+"""The channels within one process, where there is no Redis."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from connection_events.channel import Handler
-from connection_events.message import ConnectionEvent
+from connection_events.broadcast import Listener
+from connection_events.channel import BroadcastChannel
 from connection_events.metrics import PUBLISHED
-from connection_events.telling import tell
+
+_ONLY_CHANNEL = "connection_events"
 
 
-class ProcessChannel:
-    """See `EventChannel`; handlers are told before `publish` returns, one after another."""
+class ProcessBroadcast:
+    """See `Broadcast`; listeners are told before `publish` returns, one after another."""
 
     def __init__(self) -> None:
-        self._handlers: list[Handler] = []
+        self._listeners: dict[str, list[Listener]] = {}
 
-    async def publish(self, event: ConnectionEvent) -> bool:
-        """See `EventChannel.publish`."""
-        text = event.as_json()
-        for handler in list(self._handlers):
-            await tell(handler, text)
+    async def publish(self, channel: str, text: str) -> bool:
+        """See `Broadcast.publish`."""
+        for listener in list(self._listeners.get(channel, ())):
+            await listener(text)
         PUBLISHED.labels("ok").inc()
         return True
 
     @asynccontextmanager
-    async def listening(self, handler: Handler) -> AsyncIterator[None]:
-        """See `EventChannel.listening`."""
-        self._handlers.append(handler)
+    async def listening(self, channel: str, listener: Listener) -> AsyncIterator[None]:
+        """See `Broadcast.listening`."""
+        there = self._listeners.setdefault(channel, [])
+        there.append(listener)
         try:
             yield
         finally:
-            self._handlers.remove(handler)
+            there.remove(listener)
 
     async def aclose(self) -> None:
-        """See `EventChannel.aclose`."""
-        self._handlers.clear()
+        """See `Broadcast.aclose`; whoever still listens hears nothing more."""
+        self._listeners = {}
+
+
+class ProcessChannel(BroadcastChannel):
+    """`EventChannel` within this process."""
+
+    def __init__(self) -> None:
+        super().__init__(ProcessBroadcast(), _ONLY_CHANNEL)

@@ -1,65 +1,75 @@
-"""The channel over Redis pub/sub."""
+"""The channels over Redis pub/sub."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import random
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 from redis import asyncio as aioredis
+from redis.asyncio.client import PubSub
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from connection_events.channel import Handler
-from connection_events.message import ConnectionEvent
+from connection_events.backoff import Backoff
+from connection_events.broadcast import Listener
+from connection_events.channel import BroadcastChannel
 from connection_events.metrics import PUBLISHED, RESUBSCRIBED
-from connection_events.telling import tell
 
 logger = logging.getLogger("connection_events")
 
 _TIMEOUT_S = 2.0
 _PING_EVERY_S = 5.0
-_FIRST_BACKOFF_S = 0.1
-_LONGEST_BACKOFF_S = 5.0
 
 
-class RedisChannel:
-    """See `EventChannel`. Connects at its first use.
+class _SilentError(Exception):
+    """Redis has answered no ping of late: the connection is open at our end only."""
+
+
+class RedisBroadcast:
+    """See `Broadcast`. Connects at its first use.
+
+    Publishing tries once more on a fresh connection, as one that was idle while Redis
+    restarted looks alive until it is used. A message may be said twice by that.
 
     Args:
         url: as REDIS_URL has it.
-        name: the pub/sub channel.
+        ping_every_s: seconds between two pings on a subscription where nothing is said.
     """
 
-    def __init__(self, url: str, name: str) -> None:
-        self._name = name
+    def __init__(self, url: str, *, ping_every_s: float = _PING_EVERY_S) -> None:
+        self._ping_every_s = ping_every_s
         self._client: aioredis.Redis = aioredis.from_url(
             url,
             socket_timeout=_TIMEOUT_S,
             socket_connect_timeout=_TIMEOUT_S,
-            health_check_interval=int(_PING_EVERY_S),
+            retry=Retry(NoBackoff(), 1),
         )
 
-    async def publish(self, event: ConnectionEvent) -> bool:
-        """See `EventChannel.publish`."""
+    async def publish(self, channel: str, text: str) -> bool:
+        """See `Broadcast.publish`."""
         try:
-            await self._client.publish(self._name, event.as_json())
+            await self._client.publish(channel, text)
         except (RedisError, OSError, asyncio.TimeoutError) as error:
             PUBLISHED.labels("failed").inc()
             logger.warning(
-                "a connection event could not be published",
-                extra={"error": type(error).__name__, "conversation_id": event.conversation_id},
+                "a message could not be published",
+                extra={"error": type(error).__name__, "channel": channel},
             )
             return False
         PUBLISHED.labels("ok").inc()
         return True
 
     @asynccontextmanager
-    async def listening(self, handler: Handler) -> AsyncIterator[None]:
-        """See `EventChannel.listening`; waits a moment for the first subscription."""
+    async def listening(self, channel: str, listener: Listener) -> AsyncIterator[None]:
+        """See `Broadcast.listening`; waits a moment for the first subscription."""
         subscribed = asyncio.Event()
-        task = asyncio.create_task(self._listen(handler, subscribed), name="connection events")
+        task = asyncio.create_task(
+            self._listen(channel, listener, subscribed), name=f"listening to {channel}"
+        )
         try:
             with suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(subscribed.wait(), _TIMEOUT_S)
@@ -69,29 +79,53 @@ class RedisChannel:
             await asyncio.gather(task, return_exceptions=True)
 
     async def aclose(self) -> None:
-        """See `EventChannel.aclose`."""
+        """See `Broadcast.aclose`."""
         await self._client.aclose()
 
-    async def _listen(self, handler: Handler, subscribed: asyncio.Event) -> None:
-        backoff_s = _FIRST_BACKOFF_S
+    async def _listen(self, channel: str, listener: Listener, subscribed: asyncio.Event) -> None:
+        backoff = Backoff()
         while True:
             try:
                 async with self._client.pubsub() as pubsub:
-                    await pubsub.subscribe(self._name)
-                    while True:
-                        message = await pubsub.get_message(timeout=_PING_EVERY_S)
-                        if message is None:
-                            continue
-                        if message["type"] == "subscribe":
-                            subscribed.set()
-                            backoff_s = _FIRST_BACKOFF_S
-                        elif message["type"] == "message":
-                            await tell(handler, message["data"])
-            except (RedisError, OSError, asyncio.TimeoutError) as error:
+                    await pubsub.subscribe(channel)
+                    await self._hear(pubsub, listener, subscribed, backoff)
+            except Exception as error:  # noqa: BLE001 - whatever breaks, it is subscribed anew
                 RESUBSCRIBED.inc()
                 logger.warning(
-                    "the events channel is broken; subscribing anew",
-                    extra={"error": type(error).__name__},
+                    "a subscription is broken; subscribing anew",
+                    extra={"error": type(error).__name__, "channel": channel},
                 )
-            await asyncio.sleep(backoff_s * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
-            backoff_s = min(2 * backoff_s, _LONGEST_BACKOFF_S)
+            await asyncio.sleep(backoff.next_s())
+
+    async def _hear(
+        self, pubsub: PubSub, listener: Listener, subscribed: asyncio.Event, backoff: Backoff
+    ) -> None:
+        heard_at = time.monotonic()
+        while True:
+            message = await pubsub.get_message(timeout=self._ping_every_s)
+            now = time.monotonic()
+            if message is None:
+                # The driver's own health check waits for no answer, so a half-open
+                # connection would pass it until TCP gives up, after many minutes.
+                if now - heard_at > 2 * self._ping_every_s:
+                    raise _SilentError
+                await pubsub.ping()
+                continue
+            heard_at = now
+            if message["type"] == "subscribe":
+                subscribed.set()
+                backoff.begin_anew()
+            elif message["type"] == "message":
+                await listener(message["data"])
+
+
+class RedisChannel(BroadcastChannel):
+    """`EventChannel` over Redis. Connects at its first use.
+
+    Args:
+        url: as REDIS_URL has it.
+        name: the pub/sub channel.
+    """
+
+    def __init__(self, url: str, name: str) -> None:
+        super().__init__(RedisBroadcast(url), name)

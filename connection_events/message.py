@@ -14,6 +14,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 _LONGEST = 4096
+_LATEST_MS = 2**53 - 1
+"""JSON numbers beyond are read differently by different readers."""
 
 
 class EventType(str, Enum):
@@ -45,7 +47,7 @@ class ConnectionEvent(BaseModel):
 
     type: Literal["connection_disconnected", "connection_reconnected"]
     conversation_id: str = Field(min_length=1, max_length=200)
-    timestamp_ms: int = Field(ge=0, strict=True)
+    timestamp_ms: int = Field(ge=0, le=_LATEST_MS, strict=True)
     reason: Reason
 
     def as_json(self) -> str:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable, Callable
 
-from connection_events.channel import Handler
-from connection_events.message import read_event
+from connection_events.message import ConnectionEvent, read_event
 from connection_events.metrics import HANDLER_FAILURES, HEARD
 
 logger = logging.getLogger("connection_events")
+
+Handler = Callable[[ConnectionEvent], Awaitable[None]]
+"""Is told an event. What it raises is logged and counted, and stops nobody else.
+
+The next event waits for it: what takes long belongs into a task of the handler's own.
+"""
 
 
 async def tell(handler: Handler, text: str | bytes) -> None:

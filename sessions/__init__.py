@@ -18,6 +18,7 @@ from sessions.in_process import ProcessSessionState
 from sessions.in_redis import RedisSessionState
 from sessions.model import (
     AgentProcess,
+    Gone,
     SessionRecord,
     SessionStatus,
     SessionStyle,
@@ -30,6 +31,7 @@ __all__ = [
     "AgentProcess",
     "Claim",
     "ClaimResult",
+    "Gone",
     "SessionEndedError",
     "SessionExistsError",
     "SessionRecord",

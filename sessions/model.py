@@ -39,6 +39,7 @@ _FIELD_NAMES = {
     "agent_host": "agentHost",
     "agent_started": "agentStarted",
     "agent_attempt": "agentAttempt",
+    "agent_gone": "agentGone",
     "namespace_id": "namespaceId",
     "device_type": "deviceType",
     "client_version": "clientVersion",
@@ -84,6 +85,7 @@ class SessionRecord:
         agent_host: where that process runs.
         agent_started: when that process began, seconds since the epoch as the kernel has it.
         agent_attempt: the number of the dispatch that this process answers.
+        agent_gone: how that process ended, ``exited`` or ``killed``; empty while it runs.
         namespace_id: the namespace, in the second style.
         device_type: what the client said it is, in the second style.
         client_version: what the client said it is, in the second style.
@@ -111,6 +113,7 @@ class SessionRecord:
     agent_host: str = ""
     agent_started: float = 0.0
     agent_attempt: int = 0
+    agent_gone: str = ""
     namespace_id: str = ""
     device_type: str = ""
     client_version: str = ""
@@ -173,6 +176,13 @@ class AgentProcess:
     pid: int
     host: str
     started: float
+
+
+class Gone(str, Enum):
+    """How the process of an agent ended: by itself, or killed."""
+
+    EXITED = "exited"
+    KILLED = "killed"
 
 
 class TaskState(str, Enum):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol
 
-from sessions.model import AgentProcess, SessionRecord, SessionStatus, Task, TaskState
+from sessions.model import AgentProcess, Gone, SessionRecord, SessionStatus, Task, TaskState
 
 
 class SessionRecords(Protocol):
@@ -169,6 +169,28 @@ class AgentReports(Protocol):
             False where the agent must not speak: the session is not there or has ended, a
             newer dispatch was made, or another process answers this one.
         """
+        ...
+
+    async def gone(
+        self, session_id: str, how: Gone, *, process: AgentProcess | None = None
+    ) -> bool:
+        """Say that the process of a session's agent is gone; also where the session has ended.
+
+        It stands in the session's record until its clean-up has finished, and in the claim of
+        a clean-up under way. Another `started` takes it back.
+
+        Args:
+            session_id: the session.
+            how: how it ended.
+            process: which process it was; nothing is said where another one has the session.
+
+        Returns:
+            Whether it was noted; False where nobody asks for it any more.
+        """
+        ...
+
+    async def how_gone(self, session_id: str) -> Gone | None:
+        """Return how the process of a session's agent ended, or None where nobody said so."""
         ...
 
     async def beat(

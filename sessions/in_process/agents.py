@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 from sessions.in_process.memory import Memory
 from sessions.in_process.records import ProcessRecords
-from sessions.model import AgentProcess, Task, TaskState
+from sessions.model import AgentProcess, Gone, SessionRecord, Task, TaskState
 
 MOST_LOG_LINES = 200
 
@@ -26,8 +27,7 @@ class ProcessAgents:
         record = self._memory.records.get(session_id)
         if record is None or record.dispatches > attempt:
             return False
-        holder = AgentProcess(record.agent_pid, record.agent_host, record.agent_started)
-        if record.agent_attempt >= attempt and record.agent_pid and holder != process:
+        if record.agent_attempt >= attempt and not _is_free_for(record, process):
             return False
         return await self._records.update(
             session_id,
@@ -35,7 +35,29 @@ class ProcessAgents:
             agent_host=process.host,
             agent_started=process.started,
             agent_attempt=attempt,
+            agent_gone="",
         )
+
+    async def gone(
+        self, session_id: str, how: Gone, *, process: AgentProcess | None = None
+    ) -> bool:
+        """See `AgentReports.gone`."""
+        record = self._memory.records.get(session_id)
+        claim = self._memory.cleanups.get(session_id)
+        known = record or (claim.record if claim is not None else None)
+        if known is None or (process is not None and not _is_free_for(known, process)):
+            return False
+        if record is not None:
+            self._memory.records.replace(session_id, replace(record, agent_gone=how.value))
+        if claim is not None:
+            claim.record = replace(claim.record, agent_gone=how.value)
+        return True
+
+    async def how_gone(self, session_id: str) -> Gone | None:
+        """See `AgentReports.how_gone`."""
+        claim = self._memory.cleanups.get(session_id)
+        record = self._memory.records.get(session_id) or (claim.record if claim else None)
+        return Gone(record.agent_gone) if record is not None and record.agent_gone else None
 
     async def beat(
         self, session_id: str, health: Mapping[str, str], *, lives_s: float, ttl_s: int
@@ -86,3 +108,8 @@ class ProcessAgents:
     async def counts(self, session_id: str) -> dict[str, int]:
         """See `AgentReports.counts`."""
         return dict(self._memory.counts.get(session_id, {}))
+
+
+def _is_free_for(record: SessionRecord, process: AgentProcess) -> bool:
+    holder = AgentProcess(record.agent_pid, record.agent_host, record.agent_started)
+    return not record.agent_pid or holder == process

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ from sessions import keys
 from sessions.in_redis import scripts
 from sessions.in_redis.connection import Connection
 from sessions.in_redis.records import RedisRecords
-from sessions.model import AgentProcess, Task, TaskState
+from sessions.model import AgentProcess, Gone, Task, TaskState
 
 MOST_LOG_LINES = 200
 MOST_TASKS_SHOWN = 500
@@ -35,6 +36,26 @@ class RedisAgents:
         who = [process.pid, process.host, str(process.started)]
         arguments = [session_id, ttl_s, *who, attempt]
         return bool(await self._connection.run(scripts.STARTED, script_keys, arguments))
+
+    async def gone(
+        self, session_id: str, how: Gone, *, process: AgentProcess | None = None
+    ) -> bool:
+        """See `AgentReports.gone`."""
+        script_keys = [keys.session(session_id), keys.agent_pid(session_id), keys.CLEANUPS]
+        who: list[Any] = ["", "", ""]
+        if process is not None:
+            who = [process.pid, process.host, str(process.started)]
+        arguments = [session_id, how.value, *who]
+        return bool(await self._connection.run(scripts.GONE, script_keys, arguments))
+
+    async def how_gone(self, session_id: str) -> Gone | None:
+        """See `AgentReports.how_gone`."""
+        async with self._connection.commands() as redis:
+            how = await redis.hget(keys.session(session_id), "agentGone")
+            claim = None if how else await redis.hget(keys.CLEANUPS, session_id)
+        if claim:
+            how = json.loads(claim)["record"].get("agentGone")
+        return Gone(how) if how else None
 
     async def beat(
         self, session_id: str, health: Mapping[str, str], *, lives_s: float, ttl_s: int

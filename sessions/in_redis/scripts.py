@@ -53,7 +53,34 @@ if tonumber(taken or 0) >= tonumber(attempt) and tonumber(by or 0) > 0 then
 end
 redis.call('HSET', hash, 'agentPid', pid, 'agentHost', host, 'agentStarted', started,
   'agentAttempt', attempt)
+redis.call('HDEL', hash, 'agentGone')
 redis.call('SET', pid_key, pid, 'EX', ttl)
+return 1
+"""
+
+GONE = """
+local hash, pid_key, cleanups = unpack(KEYS)
+local id, how, pid, host, started = unpack(ARGV)
+local known = redis.call('HGET', cleanups, id)
+local claim = known and cjson.decode(known)
+local lives = redis.call('EXISTS', hash) == 1
+local by, at, since
+if lives then
+  by, at, since = unpack(redis.call('HMGET', hash, 'agentPid', 'agentHost', 'agentStarted'))
+elseif claim then
+  by, at, since = claim.record.agentPid, claim.record.agentHost, claim.record.agentStarted
+else
+  return 0
+end
+if pid ~= '' and tonumber(by or 0) > 0 and (by ~= pid or at ~= host or since ~= started) then
+  return 0
+end
+if lives then redis.call('HSET', hash, 'agentGone', how) end
+if claim then
+  claim.record.agentGone = how
+  redis.call('HSET', cleanups, id, cjson.encode(claim))
+end
+redis.call('DEL', pid_key)
 return 1
 """
 

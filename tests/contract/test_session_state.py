@@ -12,6 +12,7 @@ import pytest
 from sessions import (
     AgentProcess,
     ClaimResult,
+    Gone,
     SessionEndedError,
     SessionExistsError,
     SessionRecord,
@@ -240,6 +241,53 @@ async def test_no_process_takes_a_session_that_has_ended_or_never_was(state):
     await state.records.fence(record.id)
     assert not await state.agents.started(record.id, AGENT, attempt=1, ttl_s=TTL_S)
     assert not await state.agents.beat(record.id, {"at": "1"}, lives_s=5, ttl_s=TTL_S)
+
+
+async def test_a_process_that_is_gone_is_seen_in_the_record_and_a_new_one_takes_it_back(state):
+    record = a_session(dispatches=1)
+    await state.records.add(record, ttl_s=TTL_S)
+    await state.agents.started(record.id, AGENT, attempt=1, ttl_s=TTL_S)
+    assert await state.agents.how_gone(record.id) is None
+    assert await state.agents.gone(record.id, Gone.KILLED, process=AGENT)
+    found = await state.records.get(record.id)
+    assert found is not None
+    assert found.agent_gone == "killed"
+    assert await state.agents.how_gone(record.id) is Gone.KILLED
+    await state.records.update(record.id, dispatches=2)
+    assert await state.agents.started(record.id, OTHER, attempt=2, ttl_s=TTL_S)
+    assert await state.agents.how_gone(record.id) is None
+
+
+async def test_an_older_process_that_is_gone_says_nothing_of_the_newer_one(state):
+    record = a_session(dispatches=2)
+    await state.records.add(record, ttl_s=TTL_S)
+    await state.agents.started(record.id, OTHER, attempt=2, ttl_s=TTL_S)
+    assert not await state.agents.gone(record.id, Gone.EXITED, process=AGENT)
+    assert await state.agents.how_gone(record.id) is None
+
+
+async def test_a_clean_up_sees_that_the_process_is_gone_until_it_has_finished(state):
+    record = a_session()
+    await state.records.add(record, ttl_s=TTL_S)
+    await state.agents.started(record.id, AGENT, attempt=1, ttl_s=TTL_S)
+    await state.cleanups.claim(record.id, owner="me", reason="end", lease_s=5)
+    assert await state.agents.gone(record.id, Gone.EXITED, process=AGENT)
+    assert await state.agents.how_gone(record.id) is Gone.EXITED
+    again = await state.cleanups.claim(record.id, owner="me", reason="end", lease_s=5)
+    assert again.record is not None
+    assert again.record.agent_gone == "exited"
+    await state.cleanups.finish(record.id, owner="me", report={})
+    assert not await state.agents.gone(record.id, Gone.EXITED, process=AGENT)
+    assert await state.agents.how_gone(record.id) is None
+    assert await state.records.get(record.id) is None
+
+
+async def test_the_clean_up_of_an_orphan_sees_that_its_process_is_gone(state):
+    orphan = a_session(agent_pid=4711, agent_host="here", agent_started=12.5)
+    await state.cleanups.claim(orphan.id, owner="me", reason="orphan", lease_s=5, orphan=orphan)
+    assert await state.agents.gone(orphan.id, Gone.KILLED, process=AGENT)
+    assert await state.agents.how_gone(orphan.id) is Gone.KILLED
+    assert await state.records.get(orphan.id) is None
 
 
 async def test_only_the_last_log_lines_are_kept(state):
