@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from memory import Memory, MemoryManager, NewMemory
+from memory.forgetting import withdraw_all
 
 _MOST_STEPS = 200
 
@@ -76,22 +77,11 @@ def forgotten(memory: MemoryManager, values: Sequence[Memory], what: str) -> Cha
     """Return the change of having forgotten these values, current and superseded."""
 
     def take_back() -> None:
-        memory.store_all([_again(value) for value in sorted(values, key=_age)])
+        memory.store_all(
+            [_again(value) for value in sorted(values, key=lambda value: value.position)]
+        )
 
     return Change(what, take_back)
-
-
-def withdraw_all(memory: MemoryManager, write_ids: Sequence[str]) -> list[Memory]:
-    """Withdraw writes with all that was derived from them, and return what is gone."""
-    gone: dict[str, Memory] = {}
-    wanted = list(write_ids)
-    while wanted:
-        found = [each for each in memory.related(wanted) if each.id not in gone]
-        gone.update({each.id: each for each in found})
-        wanted = [each.id for each in found if each.id not in write_ids]
-    for each in sorted(gone.values(), key=_age, reverse=True):
-        memory.withdraw(each.id)
-    return list(gone.values())
 
 
 def _again(value: Memory) -> NewMemory:
@@ -106,7 +96,3 @@ def _again(value: Memory) -> NewMemory:
         source_id=value.source_id,
         expires_at=value.expires_at,
     )
-
-
-def _age(value: Memory) -> tuple[object, str]:
-    return value.created_at, value.id

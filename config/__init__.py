@@ -68,6 +68,11 @@ class Settings(Group):
     sessions: SessionSettings
     orchestrator: OrchestratorSettings
 
+    @property
+    def livekit_public_url(self) -> str:
+        """The LiveKit URL that clients are given; empty where there is none."""
+        return self.orchestrator.livekit_public_url or self.worker.livekit_url or ""
+
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Settings:
         """Read the settings.

@@ -25,6 +25,11 @@ class WorkerSettings(Group):
     log_personal_data: bool | None = Field(None, alias="LOG_PERSONAL_DATA")
     prometheus_port: int | None = Field(None, alias="PROMETHEUS_PORT", ge=0, le=65535)
 
+    @property
+    def livekit_is_configured(self) -> bool:
+        """Whether there is a LiveKit server, with its key."""
+        return None not in (self.livekit_url, self.livekit_api_key, self.livekit_api_secret)
+
     @field_validator("sip_verified_when", mode="before")
     @classmethod
     def _attribute_pairs(cls, value: object) -> object:

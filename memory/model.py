@@ -6,6 +6,7 @@ import uuid
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from enum import Enum
+from typing import NamedTuple
 
 from storage.text import check_storable
 
@@ -47,6 +48,18 @@ class Category(str, Enum):
             return cls.FACT
 
 
+class Position(NamedTuple):
+    """A place in lists of memories, which are newest first; later positions are newer.
+
+    Attributes:
+        told_at: when the memory there was told, UTC.
+        id: its write's id.
+    """
+
+    told_at: datetime
+    id: str
+
+
 @dataclass(frozen=True)
 class Memory:
     """A value that a person's memory holds or held.
@@ -80,6 +93,11 @@ class Memory:
     confidence: float | None = None
     source_id: str | None = None
     expires_at: datetime | None = None
+
+    @property
+    def position(self) -> Position:
+        """Where it stands in lists."""
+        return Position(self.created_at, self.id)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from memory.candidates import NOTHING, Candidates
-from memory.model import TURN_KEY, Category, Memory, NewMemory
+from memory.model import TURN_KEY, Category, Memory, NewMemory, Position
 from memory.moments import microseconds, moment_of
 from memory.sqlite_search import find_candidates
 from memory.store import MOST_OF_A_HISTORY, MemoryStore
@@ -55,12 +55,18 @@ class SqliteMemoryStore(MemoryStore):
             total, frequencies, found = find_candidates(file, words, limit, _now())
         return Candidates(total, frequencies, found, lambda ids: self._read(user, ids))
 
-    def list_memories(self, user: str, category: Category | None, limit: int) -> list[Memory]:
+    def list_memories(
+        self, user: str, category: Category | None, limit: int, before: Position | None = None
+    ) -> list[Memory]:
         """Return current memories, newest first."""
-        if category is None:
-            return self._select(user, _CURRENT, (_now(),), limit)
-        condition = f"{_CURRENT} AND category = ?"
-        return self._select(user, condition, (_now(), category.value), limit)
+        condition = _CURRENT
+        values: tuple[str | int, ...] = (_now(),)
+        if category is not None:
+            condition, values = f"{condition} AND category = ?", (*values, category.value)
+        if before is not None:
+            place = microseconds(before.told_at), before.id
+            condition, values = f"{condition} AND (created_at, id) < (?, ?)", (*values, *place)
+        return self._select(user, condition, values, limit)
 
     def list_facts(self, user: str, limit: int) -> list[Memory]:
         """Return current memories that are no turns, newest first."""

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from memory.candidates import Candidates
-from memory.model import Category, Memory, NewMemory
+from memory.model import Category, Memory, NewMemory, Position
 
 MOST_OF_A_HISTORY = 1_000
 
@@ -61,8 +61,17 @@ class MemoryStore(ABC):
         """
 
     @abstractmethod
-    def list_memories(self, user: str, category: Category | None, limit: int) -> list[Memory]:
-        """Return at most ``limit`` current memories, of one category or all, newest first."""
+    def list_memories(
+        self, user: str, category: Category | None, limit: int, before: Position | None = None
+    ) -> list[Memory]:
+        """Return at most ``limit`` current memories, of one category or all, newest first.
+
+        Args:
+            user: whose.
+            category: which; None for all.
+            limit: how many at most.
+            before: go on from here: only what stands after it in the list, and so is older.
+        """
 
     @abstractmethod
     def list_facts(self, user: str, limit: int) -> list[Memory]:

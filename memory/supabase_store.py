@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from memory.candidates import NOTHING, REACH, Candidate, Candidates
-from memory.model import TURN_KEY, Category, Memory, NewMemory, check_write_id
+from memory.model import TURN_KEY, Category, Memory, NewMemory, Position, check_write_id
 from memory.moments import moment_of
 from memory.store import MOST_OF_A_HISTORY, MemoryStore
 from storage.supabase_clients import SupabaseClients, execute, read_time, rows
@@ -53,10 +53,12 @@ class SupabaseMemoryStore(MemoryStore):
         query = self._clients.client_for(user).rpc("search_memory", arguments)
         return execute(query, lambda data: _candidates(user, data))
 
-    def list_memories(self, user: str, category: Category | None, limit: int) -> list[Memory]:
+    def list_memories(
+        self, user: str, category: Category | None, limit: int, before: Position | None = None
+    ) -> list[Memory]:
         """Return current memories, newest first."""
         equal = {} if category is None else {"category": category.value}
-        return self._select(user, equal, current=True, limit=limit)
+        return self._select(user, equal, current=True, limit=limit, before=before)
 
     def list_facts(self, user: str, limit: int) -> list[Memory]:
         """Return current memories that are no turns, newest first."""
@@ -103,6 +105,7 @@ class SupabaseMemoryStore(MemoryStore):
         current: bool,
         limit: int,
         turns: bool = True,
+        before: Position | None = None,
     ) -> list[Memory]:
         query = self._clients.client_for(user).table("memory").select(_COLUMNS)
         query = query.eq("user_id", user)
@@ -110,6 +113,12 @@ class SupabaseMemoryStore(MemoryStore):
             query = query.eq(column, value)
         if not turns:
             query = query.not_.like("key", f"{TURN_KEY}%")
+        if before is not None:
+            told_at = f'"{before.told_at.isoformat()}"'
+            write_id = check_write_id(before.id)
+            query = query.or_(
+                f"created_at.lt.{told_at},and(created_at.eq.{told_at},id.lt.{write_id})"
+            )
         if current:
             query = query.is_("superseded_at", "null")
             query = query.or_("expires_at.is.null,expires_at.gt.now")

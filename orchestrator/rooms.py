@@ -84,16 +84,34 @@ class Rooms:
             empty_timeout=_EMPTY_TIMEOUT_S,
             departure_timeout=self.departure_timeout_s,
         )
-        if with_agent and self.agent_name:
-            metadata = dispatch_metadata(record, attempt=1)
-            request.agents.append(
-                api.RoomAgentDispatch(agent_name=self.agent_name, metadata=metadata)
-            )
+        if with_agent:
+            request.agents.append(self._agent(record, self.agent_name))
         async with _in_reach(_TIMEOUT_S):
             room = await self._livekit.room.create_room(request)
-        if with_agent and not self.agent_name:
-            await self.dispatch(record, attempt=1)
         return str(room.sid)
+
+    def configuration(
+        self, record: SessionRecord, *, agent_name: str | None
+    ) -> api.RoomConfiguration:
+        """Return how a token's room is made, with its agent, where the joining makes it.
+
+        Args:
+            record: the session that the room is for.
+            agent_name: the agent to dispatch; None for ours.
+        """
+        name = self.agent_name if agent_name is None else agent_name
+        return api.RoomConfiguration(
+            metadata=room_metadata(record),
+            empty_timeout=_EMPTY_TIMEOUT_S,
+            departure_timeout=self.departure_timeout_s,
+            agents=[self._agent(record, name)],
+        )
+
+    def _agent(self, record: SessionRecord, name: str) -> api.RoomAgentDispatch:
+        # Also without a name: a room made without any agent gets the nameless one by itself,
+        # which would be told nothing of the session.
+        metadata = dispatch_metadata(record, attempt=1)
+        return api.RoomAgentDispatch(agent_name=name, metadata=metadata)
 
     async def dispatch(self, record: SessionRecord, *, attempt: int) -> str:
         """Send the agent to a session's room, which is made where it is not there.

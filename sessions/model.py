@@ -46,6 +46,7 @@ _FIELD_NAMES = {
     "dispatch_id": "dispatchId",
     "dispatched_at": "dispatchedAt",
     "connected_at": "connectedAt",
+    "joined_at": "joinedAt",
     "expires_at": "expiresAt",
 }
 _INTEGERS = frozenset(
@@ -56,6 +57,7 @@ _INTEGERS = frozenset(
         "dispatches",
         "dispatched_at",
         "connected_at",
+        "joined_at",
         "expires_at",
     }
 )
@@ -94,6 +96,7 @@ class SessionRecord:
         dispatches: the number of the newest dispatch, from 1 on; an agent of an older one
             must not speak.
         connected_at: when the person was first seen in the room.
+        joined_at: when the newest connection of the person that is known was made.
     """
 
     id: str
@@ -121,6 +124,7 @@ class SessionRecord:
     dispatched_at: int = 0
     dispatches: int = 0
     connected_at: int = 0
+    joined_at: int = 0
 
     def as_fields(self) -> dict[str, str]:
         """Return the record as the fields of a Redis hash."""

@@ -210,6 +210,10 @@ class AgentReports(Protocol):
         """Return the last heartbeat's fields, or None where there was none of late."""
         ...
 
+    async def reporting(self) -> list[str]:
+        """Return the ids of sessions of which a pid or a heartbeat is known, sorted."""
+        ...
+
     async def log(self, session_id: str, lines: Sequence[str], *, ttl_s: int) -> None:
         """Keep log lines, only the last of them."""
         ...

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from memory import Category, Memory, NewMemory, SqliteMemoryStore
 from memory.candidates import Candidates
+from memory.model import Position
 from memory.outbox import OutboxFile
 from storage import StorageError, StorageRejectedError, StorageUnavailableError
 from storage.person_file import PersonFiles
@@ -51,9 +52,11 @@ class Database(SqliteMemoryStore):
         self._fail()
         return super().candidates(user, words, limit)
 
-    def list_memories(self, user: str, category: Category | None, limit: int) -> list[Memory]:
+    def list_memories(
+        self, user: str, category: Category | None, limit: int, before: Position | None = None
+    ) -> list[Memory]:
         self._fail()
-        return super().list_memories(user, category, limit)
+        return super().list_memories(user, category, limit, before)
 
     def history(self, user: str, category: Category, key: str) -> list[Memory]:
         self._fail()

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
-from livekit.agents import AgentServer, JobProcess, JobRequest
+from livekit import api
+from livekit.agents import AgentServer, JobExecutorType, JobProcess, JobRequest
+from livekit.agents.job import JobAcceptArguments, RunningJobInfo
+from livekit.agents.utils import shortuuid
+from livekit.protocol import agent as protocol
 
 from config import ConfigError, Settings
+
+logger = logging.getLogger("worker.server")
 
 Preflight = Callable[[Settings, bool], str | None]
 
@@ -21,6 +28,7 @@ _NEARLY_FULL = 0.69
 was turned away is not offered again. So the load stays below until there is truly no room."""
 
 _INITIALIZE_TIMEOUT_S = 30.0
+_FIND_ROOM_TIMEOUT_S = 3.0
 
 
 class Worker(AgentServer):
@@ -54,6 +62,7 @@ class Worker(AgentServer):
         self._alongside = alongside or (lambda _: nullcontext())
         self._max_jobs = 1
         self._pending_jobs = 0
+        self._serves_one = False
 
     async def run(self, *, devmode: bool = False, unregistered: bool = False) -> None:
         """Apply the settings, check them, and run.
@@ -72,7 +81,8 @@ class Worker(AgentServer):
         if problem is not None:
             raise SystemExit(problem)
         try:
-            with self._metrics(settings.worker.prometheus_port), self._alongside(settings):
+            port = None if self._serves_one else settings.worker.prometheus_port
+            with self._metrics(port), self._alongside(settings):
                 await super().run(devmode=devmode, unregistered=unregistered)
         except RuntimeError as error:
             if self._closed:
@@ -80,6 +90,42 @@ class Worker(AgentServer):
             # The framework would log it and exit 0, and a supervisor would not restart it.
             await self.aclose()
             raise SystemExit(f"LIVEKIT_URL: {error}") from error
+
+    async def serve_one(self, room: str, *, metadata: str, ended: asyncio.Event) -> bool:
+        """Serve one room, without registering with LiveKit, until its job has ended.
+
+        The job runs in a thread of this process, so that a signal to the process that runs
+        the session is one to this. `AgentServer.simulate_job` would do but for the metadata.
+
+        Args:
+            room: the room's name. It must be there: an agent that joined a deleted room
+                would make it anew.
+            metadata: what the job reads as its dispatch's metadata.
+            ended: set it to shut the job down; it is set when the job has ended.
+
+        Returns:
+            False where there is no such room.
+
+        Raises:
+            SystemExit: as `run` does.
+        """
+        self._serves_one = True
+        started = asyncio.Event()
+        self.once("worker_started", started.set)
+        running = asyncio.create_task(self.run(unregistered=True), name="worker")
+        running.add_done_callback(lambda _: started.set())
+        running.add_done_callback(lambda _: ended.set())
+        try:
+            await started.wait()
+            found = await self._find_room(room) if not ended.is_set() else None
+            if found is not None:
+                self._proc_pool.on("process_closed", lambda _: ended.set())
+                await self._proc_pool.launch_job(self._job_in(found, metadata))
+                await ended.wait()
+        finally:
+            await self.aclose()
+            await running
+        return found is not None
 
     def load(self) -> float:
         """Return the share of MAX_JOBS that is taken, kept under what turns jobs away."""
@@ -97,6 +143,37 @@ class Worker(AgentServer):
         finally:
             self._pending_jobs -= 1
 
+    async def _find_room(self, name: str) -> api.Room | None:
+        async with api.LiveKitAPI(self._ws_url, self._api_key, self._api_secret) as livekit:
+            asked = livekit.room.list_rooms(api.ListRoomsRequest(names=[name]))
+            listed = await asyncio.wait_for(asked, _FIND_ROOM_TIMEOUT_S)
+        if not listed.rooms:
+            logger.warning("the room is not there; nobody is served", extra={"room": name})
+        return next(iter(listed.rooms), None)
+
+    def _job_in(self, room: api.Room, metadata: str) -> RunningJobInfo:
+        job_id = shortuuid("AJ_")
+        identity = f"agent-{job_id}"  # another for each job: the same would evict the former
+        grants = api.VideoGrants(
+            room_join=True, room=room.name, agent=True, can_update_own_metadata=True
+        )
+        token = api.AccessToken(self._api_key, self._api_secret).with_kind("agent")
+        job = protocol.Job(
+            id=job_id,
+            room=room,
+            type=protocol.JobType.JT_ROOM,
+            metadata=metadata,
+            agent_name=self._agent_name,
+        )
+        return RunningJobInfo(
+            accept_arguments=JobAcceptArguments(identity=identity, name="", metadata=""),
+            job=job,
+            url=self._ws_url,
+            token=token.with_identity(identity).with_grants(grants).to_jwt(),
+            worker_id=self._id,
+            fake_job=False,
+        )
+
     def _apply(self, settings: Settings, *, devmode: bool) -> None:
         mine = settings.worker
         self._max_jobs = mine.max_jobs
@@ -113,6 +190,9 @@ class Worker(AgentServer):
         # Job processes read their own settings; dev mode is known only here.
         if mine.log_personal_data is None:
             os.environ["LOG_PERSONAL_DATA"] = "true" if devmode else "false"
+        if self._serves_one:
+            self._port, self._num_idle_processes = 0, 0
+            self._job_executor_type = JobExecutorType.THREAD
 
     @contextmanager
     def _metrics(self, port: int | None) -> Iterator[None]:

@@ -9,7 +9,7 @@ from livekit.agents import function_tool
 from livekit.agents.llm import ToolError
 from pydantic import Field
 
-from assistant.changes import Change, forgotten, withdraw_all
+from assistant.changes import Change, forgotten
 from assistant.tools.finding import best_fits, find_key, mentions, says_all
 from assistant.tools.profile_fields import field_named, fields, write
 from assistant.tools.session import ToolSession
@@ -23,7 +23,8 @@ from assistant.tools.telling import (
     told_field,
 )
 from assistant.turns import Turn
-from memory import Memory, MemoryManager
+from memory import Memory
+from memory.forgetting import forget_whole, withdraw_all
 from memory.gate import Heard, Verdict, judge
 from memory.query import search_words
 
@@ -132,7 +133,7 @@ class ForgetTools:
         session.on_forget()
         gone: list[Memory] = []
         for target in targets:
-            gone += await session.call(_forget_whole, session.memory, target)
+            gone += await session.call(forget_whole, session.memory, target)
         if not gone:
             return "it was gone already"
         text = await self._forgot(gone)
@@ -168,24 +169,6 @@ class ForgetTools:
 
 def _says_something(turn: Turn) -> bool:
     return judge(Heard(turn.text)) is not Verdict.FILLER
-
-
-def _forget_whole(memory: MemoryManager, target: Memory) -> list[Memory]:
-    """Delete a memory with its history, the turns it was told in, and what was derived of it."""
-    if is_turn(target):
-        return withdraw_all(memory, [target.id])
-    values = memory.history(target.category.value, target.key)
-    ids = {each.id for each in values}
-    sources = {each.source_id for each in values if each.source_id is not None}
-    beside = [
-        each
-        for each in memory.related(sorted(ids | sources))
-        if each.id not in ids and (each.source_id in ids or each.id in sources)
-    ]
-    memory.forget(target.category.value, target.key)
-    for each in beside:
-        memory.withdraw(each.id)
-    return [*values, *beside]
 
 
 def _is_named(memory: Memory, gone: Sequence[Memory]) -> bool:

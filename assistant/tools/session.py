@@ -10,11 +10,12 @@ from typing import Any, ParamSpec, TypeVar
 from livekit.agents.llm import ToolError
 from livekit.agents.voice import SpeechHandle
 
-from assistant.changes import Change, Changes, stored, withdraw_all
+from assistant.changes import Change, Changes, stored
 from assistant.live_context import LiveContext
 from assistant.tools.telling import told as in_words
 from assistant.turns import Turns
 from memory import Memory, MemoryInputError, MemoryManager, NewMemory
+from memory.forgetting import withdraw_all
 from memory.recorder import Recorder, log_stored
 from profiles import ProfileInputError, ProfileManager
 from session_context import get_session_generation

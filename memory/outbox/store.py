@@ -13,12 +13,13 @@ from types import TracebackType
 from typing import NamedTuple
 
 from memory.candidates import Candidates
-from memory.model import TURN_KEY, Category, Memory, MemoryInputError, NewMemory
+from memory.model import TURN_KEY, Category, Memory, MemoryInputError, NewMemory, Position
 from memory.outbox.drainer import Drainer
 from memory.outbox.entry import Entry, Forgetting, Withdrawal, Write, as_stored
 from memory.outbox.errors import OutboxFullError, OutboxUnwritableError, UnreadableEntryError
 from memory.outbox.file import OutboxFile
 from memory.outbox.overlay import Overlay, has_expired
+from memory.outbox.paging import Wanted, page_of_both
 from memory.store import MemoryStore
 from storage import StorageError, StorageRejectedError, StorageUnavailableError
 
@@ -99,11 +100,15 @@ class OutboxMemoryStore(MemoryStore, AbstractContextManager["OutboxMemoryStore"]
         stored = self._database.candidates(user, words, _more(limit, overlay))
         return overlay.found(stored, words, limit) if overlay and words else stored
 
-    def list_memories(self, user: str, category: Category | None, limit: int) -> list[Memory]:
+    def list_memories(
+        self, user: str, category: Category | None, limit: int, before: Position | None = None
+    ) -> list[Memory]:
         """List from both."""
         overlay = self._overlay(user)
-        stored = self._database.list_memories(user, category, _more(limit, overlay))
-        return overlay.listed(stored, category)[:limit] if overlay else stored
+        if not overlay:
+            return self._database.list_memories(user, category, limit, before)
+        wanted = Wanted(user, category, limit, _more(limit, overlay))
+        return page_of_both(self._database, overlay, wanted, before)
 
     def list_facts(self, user: str, limit: int) -> list[Memory]:
         """List from both."""

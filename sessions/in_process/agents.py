@@ -73,6 +73,14 @@ class ProcessAgents:
         """See `AgentReports.health`."""
         return self._memory.health.get(session_id)
 
+    async def reporting(self) -> list[str]:
+        """See `AgentReports.reporting`."""
+        records = self._memory.records
+        with_pid = [
+            each for each in records.live() if (known := records.get(each)) and known.agent_pid
+        ]
+        return sorted({*with_pid, *self._memory.health.live()})
+
     async def log(self, session_id: str, lines: Sequence[str], *, ttl_s: int) -> None:
         """See `AgentReports.log`."""
         del ttl_s

@@ -14,6 +14,7 @@ from sessions.model import AgentProcess, Gone, Task, TaskState
 
 MOST_LOG_LINES = 200
 MOST_TASKS_SHOWN = 500
+_SCANNED_AT_ONCE = 500
 
 
 class RedisAgents:
@@ -73,6 +74,16 @@ class RedisAgents:
         async with self._connection.commands() as redis:
             found: dict[str, str] = await redis.hgetall(keys.agent_health(session_id))
         return found or None
+
+    async def reporting(self) -> list[str]:
+        """See `AgentReports.reporting`."""
+        found: set[str] = set()
+        async with self._connection.commands() as redis:
+            for pattern in (keys.agent_pid("*"), keys.agent_health("*")):
+                before, after = pattern.split("*")
+                async for key in redis.scan_iter(match=pattern, count=_SCANNED_AT_ONCE):
+                    found.add(key[len(before) : -len(after)])
+        return sorted(found)
 
     async def log(self, session_id: str, lines: Sequence[str], *, ttl_s: int) -> None:
         """See `AgentReports.log`."""

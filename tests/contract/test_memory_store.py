@@ -155,6 +155,25 @@ def test_the_list_is_newest_first_and_bounded(store, user):
     assert values(store.list_memories(user, None, 2)) == ["4 again", "goal"]
 
 
+@pytest.mark.parametrize("category", [None, FACT])
+def test_pages_of_the_list_hold_each_current_memory_once_also_those_of_one_moment(
+    store, user, category
+):
+    put(store, user, *(new(str(n), key=f"k{n}", created_at=NOON) for n in range(5)))
+    put(store, user, *(new(f"{n} again", key=f"k{n}", created_at=NOON + SECOND) for n in range(2)))
+    put(store, user, new("later", key="k9", created_at=NOON + 2 * SECOND))
+    pages, before = [], None
+    while page := store.list_memories(user, category, 2, before):
+        pages.append(page)
+        before = page[-1].position
+        # What is told meanwhile moves nothing.
+        put(store, user, new("meanwhile", key=f"new{len(pages)}"))
+    assert [len(page) for page in pages] == [2, 2, 2]
+    listed = [memory for page in pages for memory in page]
+    assert sorted(values(listed)) == ["0 again", "1 again", "2", "3", "4", "later"]
+    assert listed == sorted(listed, key=lambda memory: memory.position, reverse=True)
+
+
 def test_a_search_finds_words_by_their_stem_in_any_case_also_in_the_key(store, user):
     put(store, user, new("I love READING books", "hobby"), new("blue", "favorite_color"))
     put(store, user, new("The weather was fine", "weather"))

@@ -392,3 +392,15 @@ async def test_namespaces_are_registered_changed_and_removed(state):
     assert name in await state.namespaces.all()
     assert await state.namespaces.remove(name)
     assert not await state.namespaces.remove(name)
+
+
+async def test_sessions_of_which_a_process_or_a_heartbeat_is_known_are_listed(state):
+    with_pid, with_heartbeat, silent = a_session(), a_session(), a_session()
+    for record in (with_pid, with_heartbeat, silent):
+        await state.records.add(record, ttl_s=TTL_S)
+    await state.agents.started(with_pid.id, AGENT, attempt=1, ttl_s=TTL_S)
+    await state.agents.beat(with_heartbeat.id, {"at": "1"}, lives_s=5, ttl_s=TTL_S)
+    listed = await state.agents.reporting()
+    assert with_pid.id in listed
+    assert with_heartbeat.id in listed
+    assert silent.id not in listed

@@ -1,0 +1,292 @@
+"""The one clean-up of a session, whoever asks for it.
+
+A clean-up is claimed in the state of sessions, with a lease. Callers in this process share one
+task, callers elsewhere wait for its report. Where the owner dies between two steps, its lease
+lapses, and whoever looks next begins the steps again; each of them may be done twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+
+import anyio
+
+from config import Settings
+from connection_events import EventChannel, Reason
+from orchestrator.ending.metrics import CLEANUP_SECONDS, CLEANUPS, FORCED_KILLS, WATCH_FAILURES
+from orchestrator.ending.report import EndReport
+from orchestrator.ending.sequence import Sequence
+from orchestrator.errors import UnavailableError
+from orchestrator.rooms import Rooms
+from orchestrator.spawners.spawner import Spawner
+from orchestrator.webhooks.outgoing import SessionEvent, SessionWebhooks
+from sessions import Claim, ClaimResult, SessionRecord, SessionState, StateUnreachableError
+
+logger = logging.getLogger("orchestrator.cleanup")
+
+_REAPER_MARGIN_S = 2.0
+_POLL_S = 0.05
+_FINISH_WITHIN_S = 3.0
+_LAST_CHANCE_S = 3.0
+_OUT_OF_REACH = "the state of sessions is out of reach; try again"
+
+
+def new_owner() -> str:
+    """Return a name for this process's claims and leases that no other has."""
+    return f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex}"
+
+
+@dataclass
+class _Run:
+    """A clean-up in this process; whether there is something to clean up is known early."""
+
+    task: asyncio.Task[EndReport | None] = field(init=False)
+    claimed: asyncio.Future[bool] = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
+
+    def settle(self, task: asyncio.Task[EndReport | None]) -> None:
+        """Take note of how the task ended, so that nothing waits for it in vain."""
+        if not self.claimed.done():
+            self.claimed.cancel()
+        if not task.cancelled() and (error := task.exception()):
+            logger.error(
+                "[Cleanup] a clean-up broke off; it will be taken up again",
+                extra={"error": f"{type(error).__name__}: {error}"},
+            )
+
+
+class Cleanups:
+    """See `Endings`. Use it within `running`.
+
+    Args:
+        state: the state of sessions.
+        events: where the end is said.
+        rooms: LiveKit's rooms.
+        spawner: takes back what has not arrived.
+        webhooks: tells the product's back end.
+        settings: TERM_GRACE_S.
+        lease_s: seconds after which a clean-up whose owner is gone is taken over.
+        sweep_every_s: seconds between two looks for such clean-ups.
+    """
+
+    def __init__(
+        self,
+        *,
+        state: SessionState,
+        events: EventChannel,
+        rooms: Rooms,
+        spawner: Spawner,
+        webhooks: SessionWebhooks,
+        settings: Settings,
+        lease_s: float = 3.0,
+        sweep_every_s: float = 1.0,
+    ) -> None:
+        self._state = state
+        self._webhooks = webhooks
+        self._lease_s = lease_s
+        self._sweep_every_s = sweep_every_s
+        self._owner = new_owner()
+        self._runs: dict[str, _Run] = {}
+        gone_within_s = settings.orchestrator.term_grace_s + _REAPER_MARGIN_S
+        self._sequence = Sequence(
+            state=state, events=events, rooms=rooms, spawner=spawner, gone_within_s=gone_within_s
+        )
+
+    async def end(self, session_id: str, reason: Reason, *, asked_by: str) -> EndReport | None:
+        """See `Endings.end`."""
+        return await _outcome(self._run(session_id, reason, asked_by))
+
+    async def begin(self, session_id: str, reason: Reason, *, asked_by: str) -> bool:
+        """See `Endings.begin`."""
+        return await _is_claimed(self._run(session_id, reason, asked_by))
+
+    async def begin_orphan(self, orphan: SessionRecord, reason: Reason, *, asked_by: str) -> bool:
+        """Do as `begin` for what bears our mark and belongs to no session.
+
+        Args:
+            orphan: what is known of it.
+            reason: see `begin`.
+            asked_by: see `begin`.
+        """
+        return await _is_claimed(self._run(orphan.id, reason, asked_by, orphan))
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Own the clean-ups under way, and take over those that somebody abandoned.
+
+        At the end those under way have three seconds; what is left then is left to others.
+        """
+        sweeper = asyncio.create_task(self._sweep(), name="clean-up sweep")
+        try:
+            yield
+        finally:
+            sweeper.cancel()
+            tasks = [run.task for run in self._runs.values()]
+            if tasks:
+                await asyncio.wait(tasks, timeout=_LAST_CHANCE_S)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(sweeper, *tasks, return_exceptions=True)
+
+    def _run(
+        self, session_id: str, reason: Reason, asked_by: str, orphan: SessionRecord | None = None
+    ) -> _Run:
+        """Return the session's run, a new one where there is none; nothing is awaited."""
+        run = self._runs.get(session_id)
+        if run is None:
+            run = self._runs[session_id] = _Run()
+            work = self._clean_up(run, session_id, reason, asked_by, orphan)
+            run.task = asyncio.create_task(work, name=f"clean-up of {session_id}")
+            run.task.add_done_callback(run.settle)
+            run.task.add_done_callback(lambda _: self._runs.pop(session_id, None))
+        return run
+
+    async def _clean_up(
+        self,
+        run: _Run,
+        session_id: str,
+        reason: Reason,
+        asked_by: str,
+        orphan: SessionRecord | None,
+    ) -> EndReport | None:
+        claim = await self._claim(session_id, reason, orphan)
+        run.claimed.set_result(claim.result is not ClaimResult.UNKNOWN)
+        if claim.result is ClaimResult.JOINED:
+            claim_or_report = await self._wait_for_other(session_id, reason)
+            if not isinstance(claim_or_report, Claim):
+                return claim_or_report
+            claim = claim_or_report
+        if claim.result is ClaimResult.UNKNOWN or claim.record is None:
+            return None
+        return await self._carry_out(claim.record, _reason(claim.reason), asked_by)
+
+    async def _claim(
+        self, session_id: str, reason: Reason, orphan: SessionRecord | None = None
+    ) -> Claim:
+        return await self._state.cleanups.claim(
+            session_id,
+            owner=self._owner,
+            reason=reason.value,
+            lease_s=self._lease_s,
+            orphan=orphan,
+        )
+
+    async def _wait_for_other(self, session_id: str, reason: Reason) -> Claim | EndReport | None:
+        """Return another owner's report, or the claim where that owner is gone."""
+        while True:
+            pending = await self._state.cleanups.is_pending(session_id)
+            report = await self._stored_report(session_id)
+            if report is not None or not pending:
+                return report
+            if session_id in await self._state.cleanups.abandoned():
+                claim = await self._claim(session_id, reason)
+                if claim.result is ClaimResult.CLAIMED:
+                    return claim
+            await asyncio.sleep(_POLL_S)
+
+    async def _stored_report(self, session_id: str) -> EndReport | None:
+        stored = await self._state.cleanups.report(session_id)
+        return EndReport(**stored) if stored is not None else None
+
+    async def _carry_out(
+        self, record: SessionRecord, reason: Reason, asked_by: str
+    ) -> EndReport | None:
+        extra = {"session_id": record.id, "reason": reason.value, "asked_by": asked_by}
+        logger.info("[Cleanup] begins", extra=extra)
+        renewing = asyncio.create_task(self._renew(record.id), name=f"lease of {record.id}")
+        try:
+            report = await self._sequence.carry_out(record, reason)
+            self._webhooks.say(SessionEvent.ENDED, record, reason=reason.value, asked_by=asked_by)
+            report = await self._finish(report)
+        finally:
+            renewing.cancel()
+            await asyncio.gather(renewing, return_exceptions=True)
+        logger.info("[Cleanup] done", extra={**extra, **report.as_dict()})
+        CLEANUPS.labels("partial" if report.errors else "ok", asked_by).inc()
+        CLEANUP_SECONDS.observe(report.seconds)
+        if report.process_killed and record.agent_pid and not report.process_exited:
+            FORCED_KILLS.inc()
+        return report
+
+    async def _finish(self, report: EndReport) -> EndReport:
+        """Remove the session's keys, and return the report that everybody gets."""
+        session_id = report.session_id
+        with anyio.move_on_after(_FINISH_WITHIN_S):
+            while True:
+                try:
+                    await self._state.cleanups.finish(
+                        session_id, owner=self._owner, report=report.as_dict()
+                    )
+                    stored = await self._stored_report(session_id)
+                    if stored or not await self._state.cleanups.is_pending(session_id):
+                        return stored or report
+                except StateUnreachableError:
+                    pass  # tried again until the time is over
+                await asyncio.sleep(_POLL_S)
+        problem = "removing the keys: not done yet; it is tried again"
+        return replace(report, redis_cleaned=False, errors=[*report.errors, problem])
+
+    async def _renew(self, session_id: str) -> None:
+        while True:
+            await asyncio.sleep(self._lease_s / 3)
+            try:
+                await self._state.cleanups.renew(
+                    session_id, owner=self._owner, lease_s=self._lease_s
+                )
+            except StateUnreachableError as error:
+                logger.warning(
+                    "[Cleanup] a lease could not be renewed",
+                    extra={"session_id": session_id, "error": str(error)},
+                )
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(self._sweep_every_s)
+            try:
+                for session_id in await self._state.cleanups.abandoned():
+                    self._run(session_id, Reason.SERVER_ERROR, "resumed")
+            except StateUnreachableError as error:
+                WATCH_FAILURES.labels("cleanups", type(error).__name__).inc()
+                logger.warning(
+                    "[Cleanup] cannot look for abandoned clean-ups", extra={"error": str(error)}
+                )
+
+
+async def _outcome(run: _Run) -> EndReport | None:
+    """Return how a run ended; a caller who gives up leaves it going.
+
+    Raises:
+        UnavailableError: the state of sessions is out of reach, or this process ends.
+    """
+    try:
+        return await asyncio.shield(run.task)
+    except asyncio.CancelledError:
+        if run.task.cancelled():
+            raise UnavailableError("the orchestrator is ending; try again") from None
+        raise
+    except StateUnreachableError as error:
+        raise UnavailableError(_OUT_OF_REACH) from error
+
+
+async def _is_claimed(run: _Run) -> bool:
+    try:
+        return await asyncio.shield(run.claimed)
+    except asyncio.CancelledError:
+        if not run.claimed.cancelled():
+            raise
+    return await _outcome(run) is not None
+
+
+def _reason(stored: str) -> Reason:
+    try:
+        return Reason(stored)
+    except ValueError:
+        return Reason.SERVER_ERROR

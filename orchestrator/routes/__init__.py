@@ -1,0 +1,1 @@
+"""The routes of the REST interface: they translate, and decide nothing."""

@@ -1,0 +1,1 @@
+"""The orchestrator with real servers."""
