@@ -35,9 +35,7 @@ class Converter:
 
     def __init__(self, from_rate: int, to_rate: int) -> None:
         self._from_rate = from_rate
-        self._resampler = (
-            rtc.AudioResampler(from_rate, to_rate) if from_rate != to_rate else None
-        )
+        self._resampler = rtc.AudioResampler(from_rate, to_rate) if from_rate != to_rate else None
 
     def convert(self, pcm: bytes) -> Iterator[rtc.AudioFrame]:
         """Yield what a piece of 16-bit mono PCM becomes; what is missing comes with the next."""

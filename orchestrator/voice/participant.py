@@ -147,9 +147,7 @@ class VoiceParticipant:
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.error("a part of a voice connection failed", exc_info=error)
 
-    def _on_track(
-        self, track: rtc.Track, _: object, participant: rtc.RemoteParticipant
-    ) -> None:
+    def _on_track(self, track: rtc.Track, _: object, participant: rtc.RemoteParticipant) -> None:
         if _is_agent(participant) and isinstance(track, rtc.RemoteAudioTrack):
             self._own(self._voice.play(track), "voice: agent's track")
 
@@ -159,7 +157,7 @@ class VoiceParticipant:
         elif _is_agent(self._room.remote_participants.get(identity)):
             self._own(self._transcripts.read(reader, "agent"), "voice: agent's transcript")
 
-    def _on_said(self, who: str, segment: str, text: str, final: bool) -> None:  # noqa: FBT001
+    def _on_said(self, who: str, segment: str, text: str, final: bool) -> None:
         if who == "user" and self._agent_state == _SPEAKING:
             self._spoken_over = True
         self._listener.on_transcript(who, segment, text, final=final)
@@ -196,6 +194,5 @@ class VoiceParticipant:
 
 def _is_agent(participant: rtc.Participant | None) -> bool:
     return (
-        participant is not None
-        and participant.kind == rtc.ParticipantKind.PARTICIPANT_KIND_AGENT
+        participant is not None and participant.kind == rtc.ParticipantKind.PARTICIPANT_KIND_AGENT
     )

@@ -13,8 +13,9 @@ _FINAL = "lk.transcription_final"
 
 
 class Transcripts:
-    """Reads the streams. Of a person each interim is a stream of its own, of the agent one
-    stream grows; either is told as all of the utterance so far.
+    """Reads the streams, and tells of each all of the utterance so far.
+
+    Of a person each interim is a stream of its own; of the agent one stream grows.
 
     Args:
         tell: takes who, the utterance's id, its text so far, and whether it is complete.
