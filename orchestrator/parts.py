@@ -22,6 +22,7 @@ from orchestrator.service import SessionService
 from orchestrator.spawners.dispatch import DispatchSpawner
 from orchestrator.spawners.spawner import Spawner
 from orchestrator.standin_endings import StandinEndings
+from orchestrator.voice.serving import Voice, open_voice
 from sessions import SessionState, StateUnreachableError, open_session_state
 
 logger = logging.getLogger("orchestrator")
@@ -45,6 +46,7 @@ class Parts:
     proxies: TrustedProxies
     limits: RateLimits
     tokens: JoinTokens
+    voice: Voice
     health: Health
 
 
@@ -64,6 +66,20 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
         spawner = DispatchSpawner(rooms)
         endings = StandinEndings(state, rooms)
         worker = settings.worker
+        tokens = JoinTokens(worker.livekit_api_key, worker.livekit_api_secret)
+        proxies = TrustedProxies(settings.orchestrator.trusted_proxies)
+        voice = await stack.enter_async_context(
+            open_voice(
+                settings,
+                state=state,
+                events=events,
+                rooms=rooms,
+                endings=endings,
+                callers=callers,
+                proxies=proxies,
+                tokens=tokens,
+            )
+        )
         yield Parts(
             settings=settings,
             state=state,
@@ -75,9 +91,10 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
                 settings, state=state, rooms=rooms, spawner=spawner, endings=endings
             ),
             callers=callers,
-            proxies=TrustedProxies(settings.orchestrator.trusted_proxies),
+            proxies=proxies,
             limits=limits,
-            tokens=JoinTokens(worker.livekit_api_key, worker.livekit_api_secret),
+            tokens=tokens,
+            voice=voice,
             health=Health(settings, state=state, rooms=rooms, spawner=spawner),
         )
 

@@ -6,7 +6,7 @@ import hmac
 import secrets
 from hashlib import sha256
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
 from config import Settings
@@ -44,11 +44,11 @@ class Callers:
         self._secret = hmac.new(livekit_secret.encode(), b"callers", sha256).digest()
         self._cookie = AnonymousCookie(self._secret)
 
-    async def identify(self, request: Request, response: Response) -> Caller:
+    async def identify(self, request: HTTPConnection, response: Response) -> Caller:
         """Return who calls.
 
         Args:
-            request: the request.
+            request: the request, or a WebSocket's handshake.
             response: the answer, which in development may get a cookie.
 
         Raises:
@@ -118,7 +118,7 @@ class Callers:
         return creator_id(self._secret, name)
 
 
-def _credential(request: Request) -> str | None:
+def _credential(request: HTTPConnection) -> str | None:
     scheme, _, value = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer" and value.strip():
         return value.strip()

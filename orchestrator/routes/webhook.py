@@ -27,9 +27,7 @@ class Received(BaseModel):
     event: str
 
 
-@router.post(
-    "/webhook/livekit", openapi_extra=_BODY, responses=problems(400, 401, 403, 413, 503)
-)
+@router.post("/webhook/livekit", openapi_extra=_BODY, responses=problems(400, 401, 403, 413, 503))
 async def livekit(request: Request, parts: AppParts) -> Received:
     """Take an event; what it leads to may go on when this has been answered."""
     taken = await parts.webhooks.receive(
