@@ -13,7 +13,7 @@ from orchestrator.addresses import TrustedProxies
 from orchestrator.answers import add_error_answers
 from orchestrator.guards import BodyLimit, LoopbackOnly, Outermost
 from orchestrator.parts import Parts, open_parts
-from orchestrator.routes import namespaced, namespaces, operations, session, token, webhook
+from orchestrator.routes import namespaced, namespaces, operations, people, session, token, webhook
 from orchestrator.voice import route as voice
 
 _LOOPBACK_ORIGIN = r"https?://(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d{1,5})?"
@@ -48,7 +48,7 @@ def create_app(settings: Settings, parts: Parts | None = None) -> FastAPI:
     )
     add_error_answers(app)
     _add_guards(app, settings)
-    for module in (session, namespaced, namespaces, token, webhook, operations):
+    for module in (session, namespaced, namespaces, token, people, webhook, operations):
         app.include_router(module.router)
     app.include_router(voice.router)
     return app

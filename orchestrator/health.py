@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 
 from prometheus_client import Gauge
 
 from config import Settings
+from orchestrator.ending.metrics import observe_sessions
 from orchestrator.errors import OrchestratorError
 from orchestrator.rooms import Rooms
 from orchestrator.spawners.spawner import Spawner
-from sessions import SessionState, SessionStatus, StateUnreachableError
+from sessions import SessionState, StateUnreachableError
 
 _FRESH_S = 1.0
 _PROBE_ROOM = "session_0_health"
 
 REDIS_UP = Gauge("voice_agent_redis_up", "Whether Redis answered; -1 where there is none")
-SESSIONS = Gauge("voice_agent_sessions", "Live sessions, by status", ["status"])
 
 
 @dataclass(frozen=True)
@@ -70,12 +71,9 @@ class Health:
         """Bring the gauges up to date."""
         reach = await self.look()
         REDIS_UP.set(-1 if reach.redis is None else int(reach.redis))
-        try:
-            counted = await self._state.records.count()
-        except StateUnreachableError:
-            return  # voice_agent_redis_up says so
-        for status in SessionStatus:
-            SESSIONS.labels(status.value).set(counted[status])
+        if reach.redis is not False:  # else voice_agent_redis_up says so
+            with suppress(StateUnreachableError):
+                await observe_sessions(self._state)
 
     async def _redis(self) -> bool | None:
         if not self._state.shared:
