@@ -1,4 +1,4 @@
-# The worker, for `lk agent deploy` and for any container platform.
+# The worker and the orchestrator (compose.yaml gives its command), for `lk agent deploy` and for any container platform.
 FROM python:3.12-slim
 
 ENV PYTHONUNBUFFERED=1 \

@@ -13,6 +13,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.runtime-installed
 DEVELOPMENT := $(VENV)/.development-installed
+# Each file's tests run in one process, beside another's; most of them wait for a server.
+TEST_PROCESSES ?= 2
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --no-input
 SHOW_DOTS := | awk '/^(Collecting|Installing)/ { printf "."; fflush() } END { print "" }'
 SOURCES := agent.py log_privacy.py session_context.py assistant benchmarks config \
@@ -43,12 +45,16 @@ setup: $(DEVELOPMENT) ## install everything, servers included, and start nothing
 	@$(BIN)/python -m devstack install
 
 .PHONY: run
-run: $(RUNTIME) ## run LiveKit and the worker on embedded defaults, without any key
+run: $(RUNTIME) ## run LiveKit, Redis, worker and orchestrator, without any key
 	@exec $(BIN)/python -m devstack run
 
 .PHONY: demo
 demo: $(RUNTIME) ## two scripted conversations over WebRTC; the second remembers the first
 	@exec $(BIN)/python -m demo
+
+.PHONY: transcript
+transcript: $(RUNTIME) ## a session by plain curl, written to docs/orchestrator-transcript.md
+	@exec $(BIN)/python -m demo.curl_walk
 
 .PHONY: chat
 chat: $(RUNTIME) ## a typed conversation in this terminal, without any server
@@ -57,7 +63,7 @@ chat: $(RUNTIME) ## a typed conversation in this terminal, without any server
 .PHONY: test
 test: $(DEVELOPMENT) ## the whole suite, real servers included
 	@$(BIN)/python -m devstack install
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile
 
 .PHONY: soak
 soak: $(DEVELOPMENT) ## the suite's repeated cases at their full counts

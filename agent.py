@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from livekit import rtc
 from livekit.agents import CloseEvent, CloseReason, JobContext, JobExecutorType, JobProcess, cli
@@ -37,10 +37,13 @@ from session_context import (
 )
 from storage import decide_backend
 from worker.dispatch import DispatchMetadata
+from worker.limits import Limit, Limits
 from worker.participant import remembered_identity, wait_for_user
 from worker.presence import Presence
+from worker.reaper import reaping
 from worker.room import RoomEnd
 from worker.server import Worker
+from worker.session_link import SessionLink
 from worker.termination import Termination
 
 __all__ = [
@@ -84,9 +87,13 @@ async def entrypoint(ctx: JobContext) -> None:
     ctx.log_context_fields = {"room": ctx.job.room.name, "job_id": ctx.job.id}
     logger.info("[ENTRYPOINT]", extra={"session_id": metadata.session_id})
     ctx.proc.userdata["termination"].watch(ctx)
+    link = SessionLink(ctx, metadata, ctx.proc.userdata["settings"])
+    ctx.add_shutdown_callback(link.aclose)
+    if not await link.admit():
+        return
     await ctx.connect()
     # The entrypoint returns, so that a shutdown never waits for somebody to arrive.
-    serving = asyncio.create_task(_serve(ctx, metadata), name="serve")
+    serving = asyncio.create_task(_serve(ctx, link), name="serve")
 
     async def stop_serving() -> None:
         serving.cancel()
@@ -95,7 +102,8 @@ async def entrypoint(ctx: JobContext) -> None:
     ctx.add_shutdown_callback(stop_serving)
 
 
-async def _serve(ctx: JobContext, metadata: DispatchMetadata) -> None:
+async def _serve(ctx: JobContext, link: SessionLink) -> None:
+    metadata = link.metadata
     timeout_s = ctx.proc.userdata["settings"].worker.participant_timeout_s
     try:
         participant = await wait_for_user(
@@ -105,18 +113,22 @@ async def _serve(ctx: JobContext, metadata: DispatchMetadata) -> None:
             logger.warning("nobody came; the job ends")
             ctx.shutdown("nobody came")
         else:
-            await _converse(ctx, metadata, participant)
+            link.joined(participant.identity)
+            await _converse(ctx, metadata, participant, link)
     except Exception:
         logger.exception("the conversation could not be started; the job ends")
         ctx.shutdown("the conversation could not be started")
 
 
 async def _converse(
-    ctx: JobContext, metadata: DispatchMetadata, participant: rtc.RemoteParticipant
+    ctx: JobContext,
+    metadata: DispatchMetadata,
+    participant: rtc.RemoteParticipant,
+    link: SessionLink,
 ) -> None:
     settings: Settings = ctx.proc.userdata["settings"]
     conversation = _bound_conversation(ctx, settings, metadata, participant)
-    room_end = RoomEnd(ctx, participant.identity)
+    room_end = RoomEnd(ctx, participant.identity, before_dispatch=link.hand_over)
     presence = Presence(
         ctx,
         participant.identity,
@@ -130,7 +142,18 @@ async def _converse(
         finally:
             await asyncio.to_thread(memory_manager.close)
 
-    for end in (presence.aclose, end_conversation, room_end.leave):
+    async def end_session(limit: Limit) -> None:
+        await link.end()
+        room_end.session_over()
+        ctx.shutdown(f"timeout: {limit.value}")
+
+    limits = Limits(
+        left_s=settings.sessions.max_session_s - link.age_s,
+        silence_s=settings.sessions.silence_timeout_s,
+        tell=lambda it: conversation.say_farewell(after_silence=it is Limit.SILENCE),
+        end=end_session,
+    )
+    for end in (presence.aclose, limits.aclose, end_conversation, room_end.leave):
         ctx.add_shutdown_callback(end)
 
     def on_close(event: CloseEvent) -> None:
@@ -145,9 +168,11 @@ async def _converse(
         voice_id=metadata.voice_id,
         language=conversation.language,
     )
-    await conversation.start(
+    session = await conversation.start(
         models, room=ctx.room, participant_identity=participant.identity, on_close=on_close
     )
+    link.ready(session)
+    limits.start(session)
     logger.info(
         "[SESSION INIT]",
         extra={
@@ -206,19 +231,20 @@ def _preflight(settings: Settings, devmode: bool) -> str | None:
 
 
 @contextmanager
-def _delivering(settings: Settings) -> Iterator[None]:
-    # What a dead process left on this host is delivered, also while there is no job.
-    if settings.store.memory_enabled and settings.store.supabase_url is not None:
-        with delivering(settings.store, open_supabase_store):
-            yield
-    else:
+def _alongside(settings: Settings) -> Iterator[None]:
+    # What a dead process left on this host is delivered, also while there is no job; and what
+    # hangs is ended.
+    with ExitStack() as running:
+        if settings.store.memory_enabled and settings.store.supabase_url is not None:
+            running.enter_context(delivering(settings.store, open_supabase_store))
+        running.enter_context(reaping(settings))
         yield
 
 
 server = Worker(
     setup_fnc=prewarm,
     preflight=_preflight,
-    alongside=_delivering,
+    alongside=_alongside,
     preload=["assistant.conversation", "assistant.providers", "worker.server"],
 )
 server.rtc_session(entrypoint, on_request=server.admit)

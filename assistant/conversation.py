@@ -195,6 +195,16 @@ class Conversation:
             instructions=f"Greet the person in {self.language}, in the sense of: {line}"
         )
 
+    async def say_farewell(self, *, after_silence: bool) -> None:
+        """Tell the person that the session ends now; returns when they have heard it.
+
+        Args:
+            after_silence: whether it ends because nobody has spoken for a while.
+        """
+        if self._session is not None:
+            line = persona.farewell(self.language, after_silence=after_silence)
+            await self._session.say(line, allow_interruptions=False)
+
     async def aclose(self) -> None:
         """Store what is still to be stored and free everything, within the drain deadline."""
         if self._session is not None:

@@ -94,6 +94,37 @@ def is_erase_question(text: str) -> bool:
     return any(question.split("?")[0] in text for question in _ERASE_QUESTIONS.values())
 
 
+_TIME_IS_UP = {
+    "en": "Our time is up for today, so I have to say goodbye. Until next time!",
+    "de": "Unsere Zeit ist für heute um, ich muss mich verabschieden. Bis zum nächsten Mal!",
+    "es": "Se nos ha acabado el tiempo por hoy, tengo que despedirme. Hasta la próxima!",
+    "fr": "Notre temps est écoulé pour aujourd'hui, je dois vous dire au revoir. À bientôt!",
+    "it": "Il nostro tempo per oggi è finito, devo salutarla. Alla prossima!",
+    "pt": "O nosso tempo por hoje acabou, tenho de me despedir. Até à próxima!",
+    "nl": "Onze tijd is om voor vandaag, ik moet afscheid nemen. Tot de volgende keer!",
+}
+_NOBODY_SPEAKS = {
+    "en": "I have not heard from you for a while, so I will say goodbye. Until next time!",
+    "de": "Ich habe länger nichts von Ihnen gehört und verabschiede mich. Bis zum nächsten Mal!",
+    "es": "Hace un rato que no le oigo, así que me despido. Hasta la próxima!",
+    "fr": "Je ne vous entends plus depuis un moment, alors je vous dis au revoir. À bientôt!",
+    "it": "Non la sento da un po', quindi la saluto. Alla prossima!",
+    "pt": "Há um bocado que não o ouço, por isso despeço-me. Até à próxima!",
+    "nl": "Ik heb al een tijdje niets van u gehoord, dus ik zeg gedag. Tot de volgende keer!",
+}
+
+
+def farewell(language: str, *, after_silence: bool) -> str:
+    """Return what is said before a session ends because its time is over.
+
+    Args:
+        language: a BCP 47 tag; English where the table has none for it.
+        after_silence: whether it ends because nobody has spoken for a while.
+    """
+    table = _NOBODY_SPEAKS if after_silence else _TIME_IS_UP
+    return table.get(language.lower().split("-")[0], table["en"])
+
+
 @function_tool
 async def roll_dice(
     sides: Annotated[int, Field(description="how many sides each die has, 2 to 1000")],

@@ -10,6 +10,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
+from devstack.commands.compose_env import add_compose_env
 from devstack.commands.install import add_install
 from devstack.commands.run import add_run
 from devstack.commands.up import add_up
@@ -18,7 +19,12 @@ from devstack.errors import DevstackError
 Register = Callable[..., argparse.ArgumentParser]
 """Makes a command's parser: argparse's ``add_parser``. It sets ``run`` on its namespace."""
 
-COMMANDS: tuple[Callable[[Register], None], ...] = (add_install, add_run, add_up)
+COMMANDS: tuple[Callable[[Register], None], ...] = (
+    add_install,
+    add_run,
+    add_up,
+    add_compose_env,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

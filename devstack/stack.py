@@ -44,6 +44,7 @@ class Stack:
     Args:
         services: what to start; everything by default.
         livekit: what is special about the LiveKit server.
+        persistent_redis: see `RedisServer`.
         postgres_data_dir: where the database's data lies and stays; by default it is
             removed at the end.
         machine: where programs are found; this machine by default.
@@ -56,12 +57,14 @@ class Stack:
         services: Collection[Service] = tuple(Service),
         *,
         livekit: LiveKitOptions | None = None,
+        persistent_redis: bool = False,
         postgres_data_dir: Path | None = None,
         machine: Machine | None = None,
         log_dir: Path | None = None,
     ) -> None:
         self._services = frozenset(services)
         self._livekit_options = livekit
+        self._persistent_redis = persistent_redis
         self._data_dir = postgres_data_dir
         self._machine = (machine or Machine.current()).cancellable()
         self._log_dir = log_dir
@@ -180,7 +183,9 @@ class Stack:
             self._livekit = LiveKitServer(self._livekit_options, machine=machine, log_dir=log_dir)
             starts.append(self._livekit.start)
         if Service.REDIS in self._services:
-            self._redis = RedisServer(machine=machine, log_dir=log_dir)
+            self._redis = RedisServer(
+                persistent=self._persistent_redis, machine=machine, log_dir=log_dir
+            )
             starts.append(self._redis.start)
         if self._services & {Service.POSTGRES, Service.SUPABASE}:
             self._postgres = Postgres(data_dir=self._data_dir, machine=machine, log_dir=log_dir)

@@ -157,7 +157,9 @@ class AgentReports(Protocol):
     async def started(
         self, session_id: str, process: AgentProcess, *, attempt: int, ttl_s: int
     ) -> bool:
-        """Take a session for a process that runs its agent; each attempt is taken once.
+        """Take a session for a process that runs its agent.
+
+        Each attempt is taken by one process, and by another only when that one is gone.
 
         Args:
             session_id: the session.

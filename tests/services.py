@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import TypeVar
 
 import pytest
 
+from devstack.development import Development, development
 from devstack.for_pytest import skip_where_unavailable
 from devstack.participant import Participant, access_token
 from devstack.servers.database import Database
@@ -76,3 +78,15 @@ def supabase(postgres: Postgres) -> Iterator[SupabaseProject]:
     yield project
     project.stop()
     postgres.drop_database(made)
+
+
+@pytest.fixture(scope="session")
+def development_stack(
+    webrtc: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Development]:
+    """What ``make run`` runs, for tests that keep to sessions of their own."""
+    settings = {"DATA_DIR": str(tmp_path_factory.mktemp("development") / "data")}
+    with ExitStack() as running:
+        with skip_where_unavailable(), leaks.shared():
+            made = running.enter_context(development(settings))
+        yield made

@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import logging
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import StringConstraints, TypeAdapter, ValidationError
+from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
 
 from config import Language, TimeZone
 
@@ -25,7 +25,10 @@ def _bounded(longest: int) -> TypeAdapter[str]:
     return TypeAdapter(Annotated[str, kind])
 
 
-_FIELDS: dict[str, tuple[tuple[str, ...], TypeAdapter[str] | TypeAdapter[bool]]] = {
+Style = Literal["session", "namespace", "endpoint"]
+_Attempt = Annotated[int, Field(ge=1, le=1_000)]
+
+_FIELDS: dict[str, tuple[tuple[str, ...], TypeAdapter[Any]]] = {
     "session_id": (("sessionId", "session_id"), _bounded(200)),
     "identity": (
         ("identity", "participantIdentity", "participant_identity"),
@@ -36,6 +39,10 @@ _FIELDS: dict[str, tuple[tuple[str, ...], TypeAdapter[str] | TypeAdapter[bool]]]
     "language": (("language",), TypeAdapter(Language)),
     "time_zone": (("timeZone", "time_zone"), TypeAdapter(TimeZone)),
     "remember": (("remember",), TypeAdapter(bool)),
+    "user_name": (("userName", "user_name"), _bounded(1000)),
+    "creator": (("creator",), _bounded(200)),
+    "style": (("style",), TypeAdapter(Style)),
+    "attempt": (("attempt",), TypeAdapter(_Attempt)),
 }
 
 
@@ -52,6 +59,10 @@ class DispatchMetadata:
         time_zone: an IANA name.
         remember: false where nothing of this session is to be written and nothing recalled;
             so, too, where what it says of that is neither true nor false.
+        user_name: the display name that the client gave.
+        creator: who made the session, as an opaque text.
+        style: the interface by which it was made.
+        attempt: the number of this dispatch, from 1 on.
     """
 
     session_id: str | None = None
@@ -61,6 +72,10 @@ class DispatchMetadata:
     language: str | None = None
     time_zone: str | None = None
     remember: bool = True
+    user_name: str | None = None
+    creator: str | None = None
+    style: Style | None = None
+    attempt: int | None = None
 
     @classmethod
     def parse(cls, text: str) -> DispatchMetadata:

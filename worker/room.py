@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 
 import aiohttp
 from livekit import api
@@ -25,12 +26,20 @@ class RoomEnd:
     Args:
         ctx: the job.
         user_identity: the participant whom it served.
+        before_dispatch: awaited before another agent is dispatched.
     """
 
-    def __init__(self, ctx: JobContext, user_identity: str) -> None:
+    def __init__(
+        self,
+        ctx: JobContext,
+        user_identity: str,
+        *,
+        before_dispatch: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
         self._ctx = ctx
         self._room = ctx.job.room.name
         self._user_identity = user_identity
+        self._before_dispatch = before_dispatch
         self._person_left = False
         self._session_failed = False
 
@@ -40,6 +49,10 @@ class RoomEnd:
 
     def session_failed(self) -> None:
         """Note that the conversation ends because it cannot go on."""
+        self._session_failed = True
+
+    def session_over(self) -> None:
+        """Note that the conversation ends because its time is over."""
         self._session_failed = True
 
     async def leave(self) -> None:
@@ -57,6 +70,8 @@ class RoomEnd:
         if not await self._is_still_the_same():
             return
         if self._person_left and await self._user_is_back():
+            if self._before_dispatch is not None:
+                await self._before_dispatch()
             job = self._ctx.job
             await self._ctx.api.agent_dispatch.create_dispatch(
                 api.CreateAgentDispatchRequest(
@@ -76,3 +91,15 @@ class RoomEnd:
             api.ListParticipantsRequest(room=self._room)
         )
         return any(each.identity == self._user_identity for each in there.participants)
+
+
+async def delete_room(ctx: JobContext) -> None:
+    """Delete the room of a job whose session has ended; within two seconds, never raises."""
+    if ctx.is_fake_job():
+        return
+    request = api.DeleteRoomRequest(room=ctx.job.room.name)
+    try:
+        await asyncio.wait_for(ctx.api.room.delete_room(request), _DEADLINE_S)
+    except (asyncio.TimeoutError, api.TwirpError, aiohttp.ClientError) as error:
+        if not (isinstance(error, api.TwirpError) and error.code == api.TwirpErrorCode.NOT_FOUND):
+            logger.warning("the room was not deleted", extra={"error": type(error).__name__})

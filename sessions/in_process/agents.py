@@ -27,7 +27,8 @@ class ProcessAgents:
         record = self._memory.records.get(session_id)
         if record is None or record.dispatches > attempt:
             return False
-        if record.agent_attempt >= attempt and not _is_free_for(record, process):
+        is_free = bool(record.agent_gone) or _is_free_for(record, process)
+        if record.agent_attempt >= attempt and not is_free:
             return False
         return await self._records.update(
             session_id,
@@ -72,14 +73,6 @@ class ProcessAgents:
     async def health(self, session_id: str) -> dict[str, str] | None:
         """See `AgentReports.health`."""
         return self._memory.health.get(session_id)
-
-    async def reporting(self) -> list[str]:
-        """See `AgentReports.reporting`."""
-        records = self._memory.records
-        with_pid = [
-            each for each in records.live() if (known := records.get(each)) and known.agent_pid
-        ]
-        return sorted({*with_pid, *self._memory.health.live()})
 
     async def log(self, session_id: str, lines: Sequence[str], *, ttl_s: int) -> None:
         """See `AgentReports.log`."""

@@ -45,10 +45,11 @@ STARTED = """
 local hash, pid_key, ended = unpack(KEYS)
 local id, ttl, pid, host, started, attempt = unpack(ARGV)
 if redis.call('EXISTS', hash) == 0 or redis.call('ZSCORE', ended, id) then return 0 end
-local newest, taken, by, at, since = unpack(redis.call('HMGET', hash, 'dispatches', 'agentAttempt',
-  'agentPid', 'agentHost', 'agentStarted'))
+local newest, taken, by, at, since, gone = unpack(redis.call('HMGET', hash, 'dispatches',
+  'agentAttempt', 'agentPid', 'agentHost', 'agentStarted', 'agentGone'))
 if tonumber(newest or 0) > tonumber(attempt) then return 0 end
-if tonumber(taken or 0) >= tonumber(attempt) and tonumber(by or 0) > 0 then
+local held = tonumber(by or 0) > 0 and (gone or '') == ''
+if held and tonumber(taken or 0) >= tonumber(attempt) then
   if by ~= pid or at ~= host or since ~= started then return 0 end
 end
 redis.call('HSET', hash, 'agentPid', pid, 'agentHost', host, 'agentStarted', started,

@@ -258,6 +258,15 @@ async def test_a_process_that_is_gone_is_seen_in_the_record_and_a_new_one_takes_
     assert await state.agents.how_gone(record.id) is None
 
 
+async def test_an_attempt_whose_process_is_gone_is_free_for_another(state):
+    record = a_session(dispatches=1)
+    await state.records.add(record, ttl_s=TTL_S)
+    await state.agents.started(record.id, AGENT, attempt=1, ttl_s=TTL_S)
+    assert not await state.agents.started(record.id, OTHER, attempt=1, ttl_s=TTL_S)
+    await state.agents.gone(record.id, Gone.EXITED, process=AGENT)
+    assert await state.agents.started(record.id, OTHER, attempt=1, ttl_s=TTL_S)
+
+
 async def test_an_older_process_that_is_gone_says_nothing_of_the_newer_one(state):
     record = a_session(dispatches=2)
     await state.records.add(record, ttl_s=TTL_S)
@@ -392,15 +401,3 @@ async def test_namespaces_are_registered_changed_and_removed(state):
     assert name in await state.namespaces.all()
     assert await state.namespaces.remove(name)
     assert not await state.namespaces.remove(name)
-
-
-async def test_sessions_of_which_a_process_or_a_heartbeat_is_known_are_listed(state):
-    with_pid, with_heartbeat, silent = a_session(), a_session(), a_session()
-    for record in (with_pid, with_heartbeat, silent):
-        await state.records.add(record, ttl_s=TTL_S)
-    await state.agents.started(with_pid.id, AGENT, attempt=1, ttl_s=TTL_S)
-    await state.agents.beat(with_heartbeat.id, {"at": "1"}, lives_s=5, ttl_s=TTL_S)
-    listed = await state.agents.reporting()
-    assert with_pid.id in listed
-    assert with_heartbeat.id in listed
-    assert silent.id not in listed

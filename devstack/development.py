@@ -1,0 +1,100 @@
+"""The whole system in development mode, as ``make run`` has it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from devstack.machine import Machine
+from devstack.ports import free_port
+from devstack.servers.livekit import LiveKitInfo, LiveKitOptions
+from devstack.servers.orchestrator import Orchestrator, webhook_url
+from devstack.servers.worker import Worker
+from devstack.stack import Service, Stack
+
+AGENT_NAME = "voice-agent"
+"""A name, as a nameless agent is sent to every new room by LiveKit itself: the orchestrator's
+rooms would get it twice."""
+
+_SETTINGS = {
+    "LIVEKIT_AGENT_NAME": AGENT_NAME,
+    # Whatever the developer's .env says for a deployment elsewhere.
+    "LIVEKIT_PUBLIC_URL": "",
+    "SPAWNER": "livekit",
+    "WEBHOOK_ALLOW_UNSIGNED": "",
+}
+
+
+@dataclass(frozen=True)
+class Development:
+    """What runs.
+
+    Attributes:
+        stack: LiveKit and Redis.
+        worker: the worker, which serves rooms where it is dispatched as `AGENT_NAME`.
+        orchestrator: the orchestrator, which LiveKit's webhooks reach.
+    """
+
+    stack: Stack
+    worker: Worker
+    orchestrator: Orchestrator
+
+    @property
+    def livekit(self) -> LiveKitInfo:
+        """How to reach LiveKit."""
+        return self.stack.livekit.info
+
+    def check(self) -> None:
+        """Notice a server that has ended by itself.
+
+        Raises:
+            ServerEndedError: one has.
+        """
+        self.stack.check()
+        self.worker.check()
+        self.orchestrator.check()
+
+
+@contextmanager
+def development(
+    settings: Mapping[str, str] | None = None,
+    *,
+    port: int | None = None,
+    webhooks_at: str | None = None,
+    persistent_redis: bool = False,
+    machine: Machine | None = None,
+    log_dir: Path | None = None,
+) -> Iterator[Development]:
+    """Run LiveKit, Redis, a worker and an orchestrator that know each other.
+
+    Args:
+        settings: further variables of worker and orchestrator, such as DATA_DIR.
+        port: the orchestrator's; a free one by default.
+        webhooks_at: the URL that LiveKit sends its webhooks to instead of the orchestrator's.
+        persistent_redis: see `devstack.servers.redis.RedisServer`.
+        machine: whose variables and programs they get; this machine's by default.
+        log_dir: where logs go and stay; see `devstack.servers.server.Server`.
+
+    Raises:
+        ServiceUnavailableError: this machine cannot have one of the servers.
+        ServerStartError: one of them ended or did not answer in time.
+    """
+    port = port or free_port()
+    livekit = LiveKitOptions(webhook_urls=[webhooks_at or webhook_url(port)])
+    servers = Stack(
+        {Service.LIVEKIT, Service.REDIS},
+        livekit=livekit,
+        persistent_redis=persistent_redis,
+        machine=machine,
+        log_dir=log_dir,
+    )
+    with servers as stack:
+        shared = {**_SETTINGS, "REDIS_URL": stack.redis.info.url, **(settings or {})}
+        info = stack.livekit.info
+        work = {"IDLE_PROCESSES": "1", **shared}
+        worker = Worker(info, work, machine=machine, log_dir=log_dir)
+        orchestrator = Orchestrator(info, shared, port=port, machine=machine, log_dir=log_dir)
+        with worker, orchestrator:
+            yield Development(stack, worker, orchestrator)

@@ -1,0 +1,335 @@
+"""Whatever is killed, restarted, lost or forged: nothing of a session is left."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import json
+import signal
+import time
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+from livekit import api
+
+from devstack.development import Development, development
+from devstack.for_pytest import skip_where_unavailable
+from devstack.ports import free_port
+from devstack.servers.orchestrator import webhook_url
+from devstack.waiting import eventually
+from tests import leaks
+from tests.faults.proxy import FaultyProxy, Mode
+from tests.faults.session_traces import Session, Sessions, note
+
+pytestmark = pytest.mark.timeout(300)
+
+COOPERATIVE_S = 3.0
+FORCED_S = 9.0
+RECONCILED_S = 20.0
+"""Upper bounds that hold on a busy machine too; the table at the end has the real figures."""
+
+SETTINGS = {
+    "RECONNECT_GRACE_S": "1",
+    "RECONCILE_EVERY_S": "2",
+    "RECONCILE_AGE_S": "3",
+    "HEARTBEAT_S": "1",
+    "RATE_LIMIT": "10000/minute",
+    "IDLE_PROCESSES": "2",
+}
+
+
+@pytest.fixture(scope="module")
+def webhooks() -> Iterator[tuple[FaultyProxy, int]]:
+    """What stands between LiveKit and the orchestrator's webhook, and the orchestrator's port."""
+    port = free_port()
+    with ExitStack() as running:
+        with leaks.shared():
+            proxy = running.enter_context(FaultyProxy(f"http://127.0.0.1:{port}"))
+        yield proxy, port
+
+
+@pytest.fixture(scope="module")
+def stack(
+    webrtc: None,
+    webhooks: tuple[FaultyProxy, int],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Development]:
+    """A stack of this module's own, as its parts are killed."""
+    proxy, port = webhooks
+    settings = {**SETTINGS, "DATA_DIR": str(tmp_path_factory.mktemp("sessions") / "data")}
+    at = webhook_url(int(proxy.url.rpartition(":")[2]))
+    with ExitStack() as running:
+        with skip_where_unavailable(), leaks.shared():
+            made = development(settings, port=port, webhooks_at=at, persistent_redis=True)
+            stack = running.enter_context(made)
+        yield stack
+
+
+@pytest.fixture
+async def sessions(stack: Development) -> AsyncIterator[Sessions]:
+    made = Sessions(stack)
+    yield made
+    await made.aclose()
+
+
+@pytest.fixture
+def name() -> str:
+    """Somebody whom no other test knows."""
+    return f"{uuid.uuid4().hex[:12]}@example.com"
+
+
+async def restarted(server: Any, between: float = 0.0) -> None:
+    """Kill a server, and start it again."""
+    server.kill()
+    await asyncio.sleep(between)
+    with leaks.shared():
+        await asyncio.to_thread(server.start)
+
+
+# --- ends
+
+
+async def test_an_end_leaves_nothing(sessions, name):
+    session = await sessions.start(name)
+    async with sessions.person(session) as person:
+        await person.hear()
+        await sessions.agent_process(session)
+        since = time.monotonic()
+        report = await sessions.end(session)
+        note("ended by request", await sessions.gone(session, since=since, within_s=COOPERATIVE_S))
+        await asyncio.wait_for(person.disconnected.wait(), 5)
+    assert report["process_killed"], report
+    assert report["room_deleted"], report
+    assert report["redis_cleaned"], report
+    assert report["errors"] == []
+
+
+async def test_a_person_who_leaves_leaves_nothing(sessions, name):
+    session = await sessions.start(name)
+    async with sessions.person(session) as person:
+        await person.hear()
+        await sessions.agent_process(session)
+    since = time.monotonic()
+    note("the person left", await sessions.gone(session, since=since, within_s=RECONCILED_S))
+
+
+async def test_a_session_whose_webhooks_are_lost_ends_as_well(sessions, name, webhooks):
+    session = await sessions.start(name)
+    async with sessions.person(session) as person:
+        await person.hear()
+        await sessions.agent_process(session)
+        webhooks[0].set(Mode.REFUSE)
+    since = time.monotonic()
+    try:
+        times = await sessions.gone(session, since=since, within_s=RECONCILED_S)
+    finally:
+        webhooks[0].set(Mode.PASS)
+    note("the person left, every webhook lost", times)
+
+
+# --- the agent's process
+
+
+async def test_an_agent_that_is_killed_is_replaced_and_its_session_leaves_nothing(sessions, name):
+    session = await sessions.start(name)
+    async with sessions.person(session) as person:
+        await person.hear()
+        await person.ask("Hello, my name is Anna.")
+        first = await sessions.agent_process(session)
+        first.kill()
+        assert "Anna" in (await person.hear(20)).text
+        await sessions.agent_process(session, but=first.pid)
+        since = time.monotonic()
+        report = await sessions.end(session)
+        times = await sessions.gone(session, since=since, within_s=COOPERATIVE_S)
+    note("agent killed -9 and replaced, then ended", times)
+    assert report["errors"] == []
+
+
+async def test_an_agent_killed_as_its_session_ends_leaves_nothing(sessions, name):
+    session = await sessions.start(name)
+    async with sessions.person(session) as person:
+        await person.hear()
+        process = await sessions.agent_process(session)
+        process.kill()
+        since = time.monotonic()
+        report = await sessions.end(session)
+        times = await sessions.gone(session, since=since, within_s=FORCED_S)
+    note("agent killed -9, ended at once", times)
+    assert report["process_killed"], report
+
+
+async def test_an_agent_that_answers_no_signal_and_runs_no_loop_is_ended(sessions, name):
+    session = await sessions.start(name)
+    async with sessions.person(session) as person:
+        await person.hear()
+        process = await sessions.agent_process(session)
+        process.send_signal(signal.SIGSTOP)  # takes no SIGTERM either, until it goes on
+        since = time.monotonic()
+        report = await sessions.end(session)
+        times = await sessions.gone(session, since=since, within_s=FORCED_S)
+    note("agent stuck, deaf to SIGTERM, ended", times)
+    assert report["process_killed"], report
+    assert report["errors"] == []
+
+
+# --- the servers
+
+
+async def test_a_conversation_goes_on_while_redis_restarts_and_ends_after_it(sessions, name, stack):
+    session = await sessions.start(name)
+    async with sessions.person(session) as person:
+        await person.hear()
+        await sessions.agent_process(session)
+        stack.stack.redis.kill()
+        assert "Nice to meet you" in await person.ask("Hello, my name is Anna.")
+        with leaks.shared():
+            await asyncio.to_thread(stack.stack.redis.start)
+        since = time.monotonic()
+        report = await ended_once_redis_is_back(sessions, session)
+        times = await sessions.gone(session, since=since, within_s=FORCED_S)
+    note("Redis restarted in the middle, ended", times)
+    assert report["redis_cleaned"], report
+
+
+async def ended_once_redis_is_back(sessions: Sessions, session: Session) -> dict[str, Any]:
+    """End a session; the orchestrator may need a moment to see Redis again."""
+    deadline = time.monotonic() + 10
+    while True:
+        answer = await sessions.http.post("/api/session/end", json={"sessionId": session.id})
+        if answer.status_code != 503 or time.monotonic() > deadline:
+            details: dict[str, Any] = answer.raise_for_status().json()["details"]
+            return details
+        await asyncio.sleep(0.05)
+
+
+async def test_a_session_that_redis_forgot_is_ended(sessions, name):
+    session = await sessions.start(name)
+    async with sessions.person(session) as person:
+        await person.hear()
+        await sessions.agent_process(session)
+        since = time.monotonic()
+        sessions.redis.flushall()
+        times = await sessions.gone(session, since=since, within_s=RECONCILED_S)
+    note("Redis lost everything", times)
+
+
+async def test_a_session_whose_livekit_restarts_is_ended(sessions, name, stack):
+    session = await sessions.start(name)
+    async with sessions.person(session) as person:
+        await person.hear()
+        await sessions.agent_process(session)
+        since = time.monotonic()
+        await restarted(stack.stack.livekit)
+    # A job notices that its server is gone after 23 to 28 s, if nobody tells it.
+    note("LiveKit restarted", await sessions.gone(session, since=since, within_s=40))
+
+
+@pytest.mark.parametrize("after_s", [0.0, 0.05, 0.3, 2.0])
+async def test_a_clean_up_whose_orchestrator_is_killed_is_finished_by_the_next(
+    sessions, name, stack, after_s
+):
+    session = await sessions.start(name)
+    async with sessions.person(session) as person:
+        await person.hear()
+        process = await sessions.agent_process(session)
+        process.send_signal(signal.SIGSTOP)  # so that there is something to wait for
+        since = time.monotonic()
+        ending = asyncio.create_task(sessions.end(session))
+        await eventually(lambda: sessions.redis.zscore("sessions:ended", session.id))
+        await asyncio.sleep(after_s)
+        await restarted(stack.orchestrator)
+        await asyncio.gather(ending, return_exceptions=True)
+        times = await sessions.gone(session, since=since, within_s=RECONCILED_S)
+    note(f"stuck agent, orchestrator killed {after_s} s into its end", times)
+
+
+# --- webhooks
+
+
+def event(name: str, session: Session, **more: Any) -> str:
+    return json.dumps(
+        {
+            "event": name,
+            "id": f"EV_{uuid.uuid4().hex}",
+            "createdAt": str(int(time.time())),
+            "room": {"name": session.id, "sid": "RM_x"},
+            **more,
+        }
+    )
+
+
+async def post(sessions: Sessions, body: str, secret: str | None = None) -> int:
+    headers = {"Content-Type": "application/webhook+json"}
+    if secret is not None:
+        digest = hmac.new(secret.encode(), body.encode(), hashlib.sha256)
+        headers["X-LiveKit-Signature"] = digest.hexdigest()
+    answer = await sessions.http.post("/webhook/livekit", content=body, headers=headers)
+    return answer.status_code
+
+
+async def test_webhooks_that_are_forged_repeated_or_out_of_order_harm_nobody(sessions, name, stack):
+    session = await sessions.start(name)
+    secret = stack.livekit.api_secret
+    async with sessions.person(session) as person:
+        await person.hear()
+        await sessions.agent_process(session)
+        left = event("participant_left", session, participant={"identity": name})
+        finished = event("room_finished", session)
+        for body in (left, finished):
+            assert await post(sessions, body) == 401
+            assert await post(sessions, body, "another secret") == 401
+            assert [await post(sessions, body, secret) for _ in range(3)] == [200, 200, 200]
+        await asyncio.sleep(2)  # longer than the grace time of these tests
+        assert await person.ask("Hello, my name is Anna.")
+        since = time.monotonic()
+        await sessions.end(session)
+        times = await sessions.gone(session, since=since, within_s=COOPERATIVE_S)
+        for body in (left, finished, event("participant_joined", session)):
+            assert await post(sessions, body, secret) == 200
+    assert not any((await sessions.left(session)).values())
+    note("forged, repeated, reordered webhooks, then ended", times)
+
+
+async def test_an_old_token_does_not_bring_an_ended_session_back(sessions, name):
+    session = await sessions.start(name)
+    async with sessions.person(session) as person:
+        await person.hear()
+        await sessions.agent_process(session)
+        await sessions.end(session)
+    since = time.monotonic()
+    async with sessions.person(session) as person:
+        await asyncio.wait_for(person.disconnected.wait(), 10)
+        with pytest.raises(asyncio.TimeoutError):
+            await person.hear(0.5)
+    note("joined again with an old token", await sessions.gone(session, since=since, within_s=10))
+
+
+# --- many
+
+
+async def in_and_out(sessions: Sessions) -> Session:
+    session = await sessions.start(f"{uuid.uuid4().hex[:12]}@example.com")
+    async with sessions.person(session) as person:
+        await person.hear(60)
+        await sessions.agent_process(session)
+        await sessions.end(session)
+    return session
+
+
+async def test_twenty_sessions_at_once_leave_nothing(sessions):
+    many = await asyncio.gather(*(in_and_out(sessions) for _ in range(20)))
+    note("20 at once", await sessions.gone(*many, since=time.monotonic(), within_s=FORCED_S))
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+async def test_a_hundred_sessions_in_a_row_leave_nothing(sessions):
+    many = [await in_and_out(sessions) for _ in range(100)]
+    note("100 in a row", await sessions.gone(*many, since=time.monotonic(), within_s=FORCED_S))
+    listed = await sessions.livekit.room.list_rooms(api.ListRoomsRequest())
+    assert not [room for room in listed.rooms if room.name in {each.id for each in many}]
