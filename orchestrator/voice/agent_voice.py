@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterator
 
 from livekit import rtc
@@ -13,8 +12,6 @@ _SILENCE = 50
 """The loudest sample, of 32 767, of what counts as silence."""
 _PAUSE_S = 0.5
 """Silence that is still sent: a pause within what is spoken."""
-_HUSHED_S = 3.0
-"""For how long a voice is not passed on that was told to stop and does not say that it has."""
 
 
 def native_rate(sample_rate: int) -> int:
@@ -55,15 +52,15 @@ class AgentVoice:
         self._sample_rate = sample_rate
         self._deliver = deliver
         self._silent_s = _PAUSE_S
-        self._hushed_until = 0.0
+        self._hushed = False
 
     def hush(self) -> None:
-        """Pass nothing on until the agent says that it does something else, or for a while."""
-        self._hushed_until = asyncio.get_running_loop().time() + _HUSHED_S
+        """Pass nothing on until `unhush`."""
+        self._hushed = True
 
     def unhush(self) -> None:
         """Pass the voice on again."""
-        self._hushed_until = 0.0
+        self._hushed = False
 
     async def play(self, track: rtc.RemoteAudioTrack) -> None:
         """Pass a track's audio on until it ends."""
@@ -82,7 +79,7 @@ class AgentVoice:
             await stream.aclose()
 
     def _is_wanted(self, frame: rtc.AudioFrame) -> bool:
-        if asyncio.get_running_loop().time() < self._hushed_until:
+        if self._hushed:
             return False
         if max(frame.data, default=0) > _SILENCE:
             self._silent_s = 0.0

@@ -25,8 +25,9 @@ _SESSION_IS_OVER = frozenset(
     {rtc.DisconnectReason.ROOM_DELETED, rtc.DisconnectReason.PARTICIPANT_REMOVED}
 )
 
-Count = Callable[[str, int], None]
-"""Counts something of the session: its name, and how many."""
+MESSAGES = "messages"
+RECEIVED = "audio_chunks_received"
+PROCESSED = "audio_chunks_processed"
 
 
 class VoiceConnection:
@@ -39,7 +40,7 @@ class VoiceConnection:
         livekit_url: where the room is.
         token: lets the session's participant in.
         stop_speech: orders the session's agent to stop speaking.
-        count: counts what the session did.
+        count: counts one of what the session did, by its name.
     """
 
     def __init__(
@@ -51,7 +52,7 @@ class VoiceConnection:
         livekit_url: str,
         token: str,
         stop_speech: Callable[[], Awaitable[object]],
-        count: Count,
+        count: Callable[[str], None],
     ) -> None:
         self._websocket = websocket
         self._session_id = session_id
@@ -121,7 +122,7 @@ class VoiceConnection:
     def on_transcript(self, who: str, segment: str, text: str, *, final: bool) -> None:
         """See `participant.Listener`."""
         if final:
-            self._count("messages", 1)
+            self._count(MESSAGES)
         self._notify(frames.transcript(who, segment, text, final=final))
 
     def on_voice(self, pcm: bytes) -> None:
@@ -187,7 +188,7 @@ class VoiceConnection:
 
     def _frame_of(self, message: Any) -> frames.ClientFrame:
         if (pcm := message.get("bytes")) is not None:
-            self._count("audio_chunks_received", 1)
+            self._count(RECEIVED)
             return frames.read_audio(pcm, self._sample_rate)
         return frames.read_text(message["text"])
 
@@ -200,7 +201,7 @@ class VoiceConnection:
             return
         await self._joined.wait()
         if isinstance(frame, frames.Typed):
-            self._count("messages", 1)
+            self._count(MESSAGES)
             await self.participant.type(frame.text)
         else:
             await self._interrupt()
@@ -214,7 +215,7 @@ class VoiceConnection:
         await self._joined.wait()
         while True:
             await self.participant.hear(await self._inbox.take())
-            self._count("audio_chunks_processed", 1)
+            self._count(PROCESSED)
 
     async def _write(self) -> None:
         while (item := await self._outbox.take()) is not None:

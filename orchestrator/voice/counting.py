@@ -26,9 +26,9 @@ class SessionCounts:
         self._ttl_s = ttl_s
         self._waiting: dict[str, Counter[str]] = {}
 
-    def add(self, session_id: str, name: str, by: int) -> None:
-        """Count something of a session."""
-        self._waiting.setdefault(session_id, Counter())[name] += by
+    def add(self, session_id: str, name: str) -> None:
+        """Count one of something of a session."""
+        self._waiting.setdefault(session_id, Counter())[name] += 1
 
     async def flush(self, session_id: str) -> None:
         """Write what was counted of a session; what cannot be written is lost, and logged."""

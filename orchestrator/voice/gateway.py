@@ -15,7 +15,7 @@ from orchestrator.ending.report import Endings
 from orchestrator.errors import OrchestratorError
 from orchestrator.rooms import Rooms
 from orchestrator.voice import departure
-from orchestrator.voice.connection import VoiceConnection
+from orchestrator.voice.connection import MESSAGES, VoiceConnection
 from orchestrator.voice.counting import SessionCounts
 from orchestrator.voice.departure import Departure
 from orchestrator.voice.log_redaction import hide_tickets
@@ -101,7 +101,7 @@ class VoiceGateway:
             livekit_url=self._livekit_url,
             token=token,
             stop_speech=lambda: self._speech.stop(session_id),
-            count=lambda name, by: self._counts.add(session_id, name, by),
+            count=lambda name: self._count(session_id, name),
         )
         over = self._open[connection] = asyncio.Event()
         CONNECTIONS.inc()
@@ -118,6 +118,11 @@ class VoiceGateway:
             CONNECTIONS.dec()
             del self._open[connection]
             over.set()
+
+    def _count(self, session_id: str, name: str) -> None:
+        # Where jobs can report, they count the messages of every kind of client.
+        if name != MESSAGES or not self._state.shared:
+            self._counts.add(session_id, name)
 
     async def _comes_back(self, record: SessionRecord) -> Reason | None:
         """Return why an earlier connection ended, where this one follows one that was lost."""

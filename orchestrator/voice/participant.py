@@ -108,7 +108,7 @@ class VoiceParticipant:
         await self._room.local_participant.send_text(text, topic=_CHAT_TOPIC)
 
     def hush(self) -> None:
-        """Pass nothing on of what the agent is saying now."""
+        """Pass nothing on of what the agent is saying, until it does something else."""
         if self._agent_state == _SPEAKING:
             self._voice.hush()
 

@@ -13,6 +13,8 @@ from typing_extensions import Self
 from orchestrator.voice_client.client import ConversationOverError, Notice, VoiceClient
 
 _SILENCE_STEP_MS = 20
+_SILENCE = 200
+"""The loudest sample, of 32 767, of what counts as silence."""
 
 
 @dataclass(frozen=True)
@@ -21,8 +23,8 @@ class Answer:
 
     Attributes:
         text: what it said.
-        first_voice_s: seconds from the end of what was said to the first of its voice that
-            is no silence; None where none came.
+        first_voice_s: seconds from the last sound of what was said to the first of its
+            voice; None where none came.
     """
 
     text: str
@@ -36,6 +38,11 @@ class Turns:
         client: connected for as long as the ``async with`` lasts.
         tell: takes who and what, for each complete utterance.
         voice: what `on_voice` of the client collects; asked when it began to sound.
+
+    Attributes:
+        client: the connection.
+        state: what the agent does, as it said last.
+        interruptions: how often it was cut off.
     """
 
     def __init__(
@@ -45,13 +52,14 @@ class Turns:
         tell: Callable[[str, str], None],
         voice: Voice,
     ) -> None:
-        self._client = client
+        self.client = client
         self._tell = tell
         self._voice = voice
         self._answers: asyncio.Queue[str] = asyncio.Queue()
         self._changed = asyncio.Event()
-        self._state = ""
+        self.state = ""
         self._ready = False
+        self.interruptions = 0
         self._over: str | None = None
         self._speaking = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
@@ -60,7 +68,7 @@ class Turns:
         """Begin to listen, and wait until the room is joined."""
         self._tasks.append(asyncio.create_task(self._listen(), name="voice client: listen"))
         try:
-            await self._until(lambda: self._ready)
+            await self.until(lambda: self._ready)
         except ConversationOverError:
             await self.__aexit__()
             raise
@@ -90,10 +98,12 @@ class Turns:
         Raises:
             ConversationOverError: as `hear`.
         """
+        tail = _silent_tail(pcm)
         async with self._speaking:
-            await self._client.play(pcm)
-        ended_at = time.monotonic()
-        self._voice.sounded_at = None
+            await self.client.play(pcm[: len(pcm) - tail])
+            ended_at = time.monotonic()
+            self._voice.sounded_at = None
+            await self.client.play(pcm[len(pcm) - tail :])
         text = await self.hear(timeout_s)
         sounded_at = self._voice.sounded_at
         return Answer(text, None if sounded_at is None else sounded_at - ended_at)
@@ -104,20 +114,30 @@ class Turns:
         Raises:
             ConversationOverError: as `hear`.
         """
-        await self._client.type(text)
+        await self.client.type(text)
         return await self.hear(timeout_s)
+
+    def forget_answers(self) -> None:
+        """Let `hear` return nothing of what was said before."""
+        while not self._answers.empty():
+            self._answers.get_nowait()
 
     async def end(self) -> str:
         """End the conversation, and return why the server says that it closed."""
-        await self._client.end()
-        await self._until(lambda: self._over is not None)
+        await self.client.end()
+        await self.until(lambda: self._over is not None)
         return self._over or ""
 
     async def _heard(self) -> str:
-        await self._until(lambda: not self._answers.empty() and self._state == "listening")
+        await self.until(lambda: not self._answers.empty() and self.state == "listening")
         return self._answers.get_nowait()
 
-    async def _until(self, condition: Callable[[], Any]) -> None:
+    async def until(self, condition: Callable[[], Any]) -> None:
+        """Wait until something holds, looked at whenever the server said something.
+
+        Raises:
+            ConversationOverError: the connection ended before.
+        """
         while not condition():
             if self._over is not None:
                 raise ConversationOverError(f"the server closed: {self._over}")
@@ -127,7 +147,7 @@ class Turns:
     async def _listen(self) -> None:
         over = "the connection was lost"
         try:
-            async for notice in self._client.notices():
+            async for notice in self.client.notices():
                 if notice.type == "closed":
                     over = str(notice.fields.get("reason"))
                 self._take(notice)
@@ -140,7 +160,9 @@ class Turns:
         if notice.type == "ready":
             self._ready = True
         elif notice.type == "agent_state":
-            self._state = str(fields["state"])
+            self.state = str(fields["state"])
+        elif notice.type == "interrupted":
+            self.interruptions += 1
         elif notice.type == "error":
             self._tell("error", f"{fields['code']}: {fields['message']}")
         elif notice.type == "transcript" and fields["final"]:
@@ -150,10 +172,10 @@ class Turns:
         self._changed.set()
 
     async def _be_silent(self) -> None:
-        step = self._client.sample_rate * _SILENCE_STEP_MS // 1000 * 2
+        step = self.client.sample_rate * _SILENCE_STEP_MS // 1000 * 2
         while True:
             async with self._speaking:
-                await self._client.play(bytes(step))
+                await self.client.play(bytes(step))
 
 
 class Voice:
@@ -172,5 +194,12 @@ class Voice:
     def take(self, pcm: bytes) -> None:
         """Take a piece of it."""
         self.pcm += pcm
-        if self.sounded_at is None and any(pcm):
+        if self.sounded_at is None and max(memoryview(pcm).cast("h")) > _SILENCE:
             self.sounded_at = time.monotonic()
+
+
+def _silent_tail(pcm: bytes) -> int:
+    """Return how many bytes of silence are at the end."""
+    samples = memoryview(pcm).cast("h")
+    loud = next((n for n in range(len(samples), 0, -1) if abs(samples[n - 1]) > _SILENCE), 0)
+    return 2 * (len(samples) - loud)

@@ -17,8 +17,8 @@ from devstack.servers.livekit import LiveKitServer
 from devstack.servers.orchestrator import Orchestrator
 from devstack.servers.worker import Worker
 from orchestrator.rooms import Present, Rooms
-from orchestrator.voice_client.turns import Turns, Voice
 from orchestrator.voice_client import VoiceClient
+from orchestrator.voice_client.turns import Turns, Voice
 from sessions.in_redis import RedisSessionState
 from tests.standins import DeepgramStandIn, KnownRecordings, OpenAIStandIn, ScriptedBrain, Timing
 from tests.standins.recordings import RECORDINGS

@@ -1,0 +1,151 @@
+"""Conversations over /ws/voice: real LiveKit, Redis, worker and plugins, the shipped client."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import wave
+from collections.abc import Iterator
+from pathlib import Path
+
+import anyio
+import pytest
+
+from connection_events import EventType, Reason
+from devstack.machine import PROJECT_ROOT
+from orchestrator.voice_client import ConversationOverError
+from orchestrator.voice_client.wav import read_wav
+from tests import leaks
+from tests.orchestrator.voice_world import GREETING, VoiceWorld, session_of, talking, voice_world
+from tests.standins import voice_heard
+from tests.standins.recordings import WHAT_IS_MY_FAVORITE_COLOR
+
+
+@pytest.fixture(scope="module")
+def world(
+    webrtc: None, redis: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[VoiceWorld]:
+    with leaks.shared():
+        opened = voice_world(tmp_path_factory.mktemp("voice"), redis)
+        running = opened.__enter__()
+    yield running
+    opened.__exit__(None, None, None)
+    assert "Traceback" not in running.orchestrator.log()
+
+
+async def client_command(world: VoiceWorld, url: str, *arguments: str) -> tuple[int, str]:
+    """Run ``python -m orchestrator.voice_client``; its exit status and what it printed."""
+    process = await asyncio.create_subprocess_exec(
+        *[sys.executable, "-m", "orchestrator.voice_client", "--url", "-", *arguments],
+        cwd=PROJECT_ROOT,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    printed, _ = await asyncio.wait_for(process.communicate(f"{url}\n".encode()), 60)
+    assert process.returncode is not None
+    return process.returncode, printed.decode()
+
+
+async def test_the_shipped_client_speaks_a_file_and_writes_the_answer_to_another(
+    world, tmp_path: Path
+):
+    url, out = await world.create(), tmp_path / "answer.wav"
+    arguments = ("--wav", str(WHAT_IS_MY_FAVORITE_COLOR), "--out", str(out), "--json")
+    async with world.events(url) as events:
+        status, printed = await client_command(world, url, *arguments)
+        event, _ = await asyncio.wait_for(events.get(), 5)
+    assert status == 0, printed
+    lines = [json.loads(line) for line in printed.splitlines()]
+    said = [(line["who"], line["text"]) for line in lines]
+    assert GREETING in said[0][1]
+    assert ("user", "What is my favorite color?") in said
+    assert ("agent", "Your favorite color is blue.") in said
+    assert said[-1] == ("closed", "ended")
+    with wave.open(str(out), "rb") as answer:
+        pcm, rate = answer.readframes(answer.getnframes()), answer.getframerate()
+    assert rate == 16_000
+    assert voice_heard(pcm, rate) == "alloy"
+    assert (event.type, event.reason) == (EventType.DISCONNECTED.value, Reason.CLIENT_DISCONNECT)
+    assert await world.has_ended(url)
+
+
+@pytest.mark.parametrize("rate", [8_000, 22_050, 48_000])
+async def test_every_sample_rate_is_heard_and_spoken_and_typed_turns_mix(world, rate):
+    url = await world.create()
+    async with talking(url, rate) as (turns, voice, _):
+        await turns.hear(20)
+        assert voice_heard(bytes(voice.pcm), rate) == "alloy"
+        answer = await turns.say(read_wav(WHAT_IS_MY_FAVORITE_COLOR, rate), 20)
+        assert answer.text == "Your favorite color is blue."
+        assert await turns.type("hello", 20) == "Hello to you."
+        assert await turns.end() == "ended"
+
+
+async def test_an_interrupt_stops_the_agent_and_the_conversation_goes_on(world):
+    url = await world.create()
+    async with talking(url) as (turns, voice, _):
+        await turns.hear(20)
+        await turns.client.type("tell me a long story")
+        await turns.until(lambda: turns.state == "speaking")
+        await turns.client.interrupt()
+        await turns.until(lambda: turns.interruptions == 1)
+        heard = len(voice.pcm)
+        await turns.until(lambda: turns.state == "listening")
+        assert len(voice.pcm) == heard
+        turns.forget_answers()
+        assert await turns.type("hello", 20) == "Hello to you."
+        await turns.end()
+
+
+async def test_what_a_session_did_is_in_its_stats(world):
+    url = await world.create()
+    async with talking(url) as (turns, _, _):
+        await turns.hear(20)
+        await turns.type("hello", 20)
+        with anyio.fail_after(10):
+            while not (stats := await world.stats(url))["audio_chunks_processed"]:
+                await asyncio.sleep(0.05)
+        assert stats["audio_chunks_received"] >= stats["audio_chunks_processed"] > 0
+        assert stats["message_count"] >= 1
+        await turns.end()
+
+
+async def test_a_session_that_is_deleted_closes_its_connection(world):
+    url = await world.create()
+    async with talking(url) as (turns, _, _):
+        await turns.hear(20)
+        await world.delete(url)
+        with pytest.raises(ConversationOverError, match="session_ended"):
+            await turns.until(lambda: False)
+
+
+async def test_a_ticket_opens_one_connection_and_stands_in_no_log(world):
+    url = await world.create()
+    async with talking(url) as (turns, _, _):
+        with pytest.raises(ConversationOverError, match="401"):
+            async with talking(url):
+                pass
+        await turns.end()
+    other = await world.create()
+    stolen = other.replace(session_of(other), session_of(await world.create()))
+    with pytest.raises(ConversationOverError, match="401"):
+        async with talking(stolen):
+            pass
+    log = world.orchestrator.log()
+    for each in (url, other):
+        assert each.partition("ticket=")[2] not in log
+    assert "ticket=[hidden]" in log
+
+
+async def test_a_newer_connection_with_a_fresh_ticket_replaces_the_older_without_an_event(world):
+    url = await world.create()
+    async with world.events(url) as events, talking(url) as (older, _, _):
+        await older.hear(20)
+        async with talking(await world.fresh_url(url)) as (newer, _, _):
+            with pytest.raises(ConversationOverError, match="replaced"):
+                await older.until(lambda: False)
+            assert await newer.type("hello", 20) == "Hello to you."
+            assert events.empty()
+            await newer.end()
