@@ -35,11 +35,12 @@ from session_context import (
     livekit_identity_to_uuid,
     set_session_user,
 )
+from sessions.state import Conversations
 from storage import decide_backend
+from worker.connection import PersonConnection
 from worker.dispatch import DispatchMetadata
 from worker.limits import Limit, Limits
 from worker.participant import remembered_identity, wait_for_user
-from worker.presence import Presence
 from worker.reaper import reaping
 from worker.room import RoomEnd
 from worker.server import Worker
@@ -127,17 +128,19 @@ async def _converse(
     link: SessionLink,
 ) -> None:
     settings: Settings = ctx.proc.userdata["settings"]
-    conversation = _bound_conversation(ctx, settings, metadata, participant)
     room_end = RoomEnd(ctx, participant.identity, before_dispatch=link.hand_over)
-    presence = Presence(
+    connection = PersonConnection(
         ctx,
         participant.identity,
-        grace_s=settings.worker.reconnect_grace_s,
+        link.session_id or ctx.job.room.name,
+        settings,
         on_gone=room_end.person_left,
     )
+    conversation = _bound_conversation(ctx, settings, metadata, participant, connection.histories)
 
     async def end_conversation() -> None:
         try:
+            await connection.end(conversation.keep_history)
             await conversation.aclose()
         finally:
             await asyncio.to_thread(memory_manager.close)
@@ -153,12 +156,13 @@ async def _converse(
         tell=lambda it: conversation.say_farewell(after_silence=it is Limit.SILENCE),
         end=end_session,
     )
-    for end in (presence.aclose, limits.aclose, end_conversation, room_end.leave):
+    for end in (limits.aclose, end_conversation, room_end.leave):
         ctx.add_shutdown_callback(end)
 
     def on_close(event: CloseEvent) -> None:
         if event.reason is CloseReason.ERROR:
             room_end.session_failed()
+            connection.failed()
         ctx.shutdown(event.reason.value)
 
     ready = await conversation.prepare()
@@ -171,6 +175,7 @@ async def _converse(
     session = await conversation.start(
         models, room=ctx.room, participant_identity=participant.identity, on_close=on_close
     )
+    connection.attach(session, conversation.stages(), lost=conversation.lose)
     link.ready(session)
     limits.start(session)
     logger.info(
@@ -184,6 +189,7 @@ async def _converse(
             **personal(identity=participant.identity),
         },
     )
+    await connection.until_here()
     conversation.greet()
 
 
@@ -192,6 +198,7 @@ def _bound_conversation(
     settings: Settings,
     metadata: DispatchMetadata,
     participant: rtc.RemoteParticipant,
+    histories: Conversations | None,
 ) -> Conversation:
     hide_identity(participant.identity)
     identity = remembered_identity(participant, settings.worker.sip_verified_when)
@@ -213,6 +220,7 @@ def _bound_conversation(
         erase=person_manager.erase,
         generation=person_manager.generation,
         transcripts=open_default_transcripts() if keeps_transcript else None,
+        histories=histories if remembers else None,
         wishes=Wishes(
             session_id=metadata.session_id or ctx.job.id,
             opening_line=metadata.opening_line,

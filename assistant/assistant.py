@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 
-from livekit.agents import Agent, FlushSentinel, ModelSettings, llm
+from livekit import rtc
+from livekit.agents import NOT_GIVEN, Agent, FlushSentinel, ModelSettings, llm, stt
 
 from assistant.erasure_watch import ErasureWatch
 from assistant.live_context import LiveContext
+from assistant.processors import HEARING, SPEAKING, THINKING, ActiveProcessors
 from assistant.prompt import last_user_text, with_memories
 from assistant.turns import Turns
 from memory import Memory
@@ -62,6 +65,7 @@ class Assistant(Agent):
         instructions: the session's system prompt.
         tools: what the model may call.
         remembering: what replies draw on; None where nothing is remembered.
+        began_with: what was said before in the conversation that this one goes on with.
     """
 
     def __init__(
@@ -70,9 +74,27 @@ class Assistant(Agent):
         instructions: str,
         tools: Sequence[llm.Tool],
         remembering: Remembering | None,
+        began_with: llm.ChatContext | None = None,
     ) -> None:
-        super().__init__(instructions=instructions, tools=list(tools))
+        super().__init__(
+            instructions=instructions, tools=list(tools), chat_ctx=began_with or NOT_GIVEN
+        )
         self._remembering = remembering
+        self.processors = ActiveProcessors()
+
+    def stt_node(
+        self, audio: AsyncIterable[rtc.AudioFrame], model_settings: ModelSettings
+    ) -> AsyncGenerator[stt.SpeechEvent, None]:
+        """Hear, noted as active."""
+        heard = Agent.default.stt_node(self, audio, model_settings)
+        return self.processors.follow(HEARING, heard)
+
+    def tts_node(
+        self, text: AsyncIterable[str], model_settings: ModelSettings
+    ) -> AsyncGenerator[rtc.AudioFrame, None]:
+        """Speak, noted as active."""
+        spoken = Agent.default.tts_node(self, text, model_settings)
+        return self.processors.follow(SPEAKING, spoken)
 
     async def llm_node(
         self,
@@ -88,5 +110,7 @@ class Assistant(Agent):
         """
         if self._remembering is not None:
             chat_ctx = await self._remembering.before_reply(chat_ctx)
-        async for chunk in Agent.default.llm_node(self, chat_ctx, tools, model_settings):
-            yield chunk
+        thought = Agent.default.llm_node(self, chat_ctx, tools, model_settings)
+        async with aclosing(self.processors.follow(THINKING, thought)) as followed:
+            async for chunk in followed:
+                yield chunk

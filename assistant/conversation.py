@@ -26,13 +26,17 @@ from livekit.agents.voice.room_io import RoomOptions
 
 from assistant import persona
 from assistant.assistant import Assistant
+from assistant.audience import Audience
+from assistant.continuation import Continuation
 from assistant.greeting import GreetingMaterial, greeting
 from assistant.listening import Listening
 from assistant.preparation import bind_later, prepare
+from assistant.processors import HEARING, SPEAKING, THINKING
 from assistant.prompt import instructions
 from assistant.providers import Models
 from assistant.remembered_person import RememberedPerson
 from assistant.scripted_model import ScriptedModel
+from assistant.stages import HearingStage, SessionStage, SpeakingStage, ThinkingStage
 from assistant.tools import Erasing
 from config import Settings
 from log_privacy import personal
@@ -40,6 +44,7 @@ from memory import MemoryManager
 from memory.transcript import TranscriptStore
 from profiles import Person, ProfileManager
 from session_context import get_session_user_uuid
+from sessions.state import Conversations
 from storage import StoreThreads
 
 logger = logging.getLogger("assistant.conversation")
@@ -79,6 +84,8 @@ class Conversation:
         generation: reads the person's generation from the store, a blocking call; None where
             an erasure from elsewhere is noticed only when a write is refused.
         transcripts: where what both sides say is kept, word for word; None where it is not.
+        histories: where a conversation that is cut off is kept for the next one, and where
+            this one looks for what it goes on with; None where there is no such place.
     """
 
     def __init__(
@@ -91,6 +98,7 @@ class Conversation:
         erase: Callable[[], object] | None = None,
         generation: Callable[[], int] | None = None,
         transcripts: TranscriptStore | None = None,
+        histories: Conversations | None = None,
     ) -> None:
         self._settings = settings
         self._memory = memory
@@ -106,6 +114,9 @@ class Conversation:
         self._remembered: RememberedPerson | None = None
         self._session: AgentSession[None] | None = None
         self._greets_by_model = False
+        self._continuation = Continuation(histories, ttl_s=settings.sessions.history_ttl_s)
+        self._audience = Audience()
+        self._agent: Assistant | None = None
 
     @property
     def language(self) -> str:
@@ -135,6 +146,7 @@ class Conversation:
         if not bound.remembered:
             logger.info("[SESSION] this person does not want to be remembered")
             self._memory = self._profiles = None
+        await self._continuation.take(deadline_s=self._settings.store.join_deadline_ms / 1000)
         return bound.remembered
 
     async def start(
@@ -167,7 +179,8 @@ class Conversation:
             session.once("close", on_close)
         self._session = session
         self._greets_by_model = not isinstance(models.llm, ScriptedModel)
-        assistant = self._assistant()
+        assistant = self._agent = self._assistant()
+        self._audience.bind(assistant, session)
         if self._remembered is not None:
             self._remembered.bind(assistant, session)
         await session.start(
@@ -187,13 +200,37 @@ class Conversation:
         """Say the first sentence, and return its handle, which can be awaited."""
         if self._session is None:
             raise RuntimeError("start the conversation before greeting")
-        line = greeting(self._wishes.opening_line, self._material)
-        english = self.language.lower().startswith("en")
-        if self._wishes.opening_line or english or not self._greets_by_model:
-            return self._session.say(line)
-        return self._session.generate_reply(
-            instructions=f"Greet the person in {self.language}, in the sense of: {line}"
-        )
+        if self._continuation.began_with is not None:
+            name = self._material.person.details.first_name
+            return self._say(self._session, persona.resuming_greeting(name))
+        if self._wishes.opening_line:
+            return self._session.say(self._wishes.opening_line)
+        return self._say(self._session, greeting(None, self._material))
+
+    def stages(self) -> dict[str, SessionStage]:
+        """Return what hears, thinks and speaks, to be stopped while the person is gone."""
+        if self._session is None or self._agent is None:
+            raise RuntimeError("start the conversation before its stages")
+        session, processors = self._session, self._agent.processors
+        return {
+            HEARING: HearingStage(session, self._agent, processors),
+            THINKING: ThinkingStage(session, processors),
+            SPEAKING: SpeakingStage(session, processors, on_resume=self._go_on),
+        }
+
+    def lose(self, heard_until: float) -> None:
+        """Take it that nobody listens; to be called before the stages are released.
+
+        Args:
+            heard_until: when somebody can have heard something last, in seconds since the
+                epoch. What was said later is taken out of the history.
+        """
+        self._audience.leaves(heard_until)
+
+    async def keep_history(self) -> None:
+        """Keep what was said for the person's next session, where they are remembered."""
+        if self._remembered is not None and self._agent is not None:
+            await self._continuation.keep(self._agent.chat_ctx.items)
 
     async def say_farewell(self, *, after_silence: bool) -> None:
         """Tell the person that the session ends now; returns when they have heard it.
@@ -201,7 +238,7 @@ class Conversation:
         Args:
             after_silence: whether it ends because nobody has spoken for a while.
         """
-        if self._session is not None:
+        if self._session is not None and self._audience.is_here:
             line = persona.farewell(self.language, after_silence=after_silence)
             await self._session.say(line, allow_interruptions=False)
 
@@ -229,7 +266,19 @@ class Conversation:
             instructions=self._instructions(self._material.person),
             tools=tools,
             remembering=remembering,
+            began_with=self._continuation.began_with,
         )
+
+    def _say(self, session: AgentSession[None], line: str) -> SpeechHandle:
+        if self.language.lower().startswith("en") or not self._greets_by_model:
+            return session.say(line)
+        return session.generate_reply(
+            instructions=f"Greet the person in {self.language}, in the sense of: {line}"
+        )
+
+    async def _go_on(self) -> None:
+        if await self._audience.comes_back() and self._session is not None:
+            self._say(self._session, persona.interrupted_line())
 
     def _instructions(self, person: Person) -> str:
         return instructions(
@@ -269,11 +318,19 @@ class Conversation:
         if not isinstance(item, ChatMessage):
             return
         if item.role == "assistant":
-            self._listening.note_agent(item)
-            if self._remembered is not None:
-                self._remembered.hear_agent(item.id, item.text_content or "", item.created_at)
-        if item.role != "user":
+            self._on_agent_item(item)
+        elif item.role == "user":
+            self._on_user_item(item)
+
+    def _on_agent_item(self, item: ChatMessage) -> None:
+        if not self._audience.hears(item):
             return
+        self._listening.note_agent(item)
+        if self._remembered is not None:
+            self._remembered.hear_agent(item.id, item.text_content or "", item.created_at)
+
+    def _on_user_item(self, item: ChatMessage) -> None:
+        self._audience.speaks()
         if self._remembered is not None:
             self._remembered.recall.end_turn()
         text = item.text_content

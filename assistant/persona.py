@@ -62,6 +62,21 @@ def returning_greeting(first_name: str | None, remembered: str | None) -> str:
     return f"{hello} Last time you told me: {remembered} What is on your mind today?"
 
 
+def resuming_greeting(first_name: str | None) -> str:
+    """Return what is said to somebody whose last conversation was cut off a moment ago.
+
+    Args:
+        first_name: how they are called, if they said so.
+    """
+    hello = f"There you are again, {first_name}." if first_name else "There you are again."
+    return f"{hello} We were cut off. Please go on."
+
+
+def interrupted_line() -> str:
+    """Return what is said to somebody who is back after the agent was cut off."""
+    return "You are back. I was cut off just now; shall I say it again?"
+
+
 _ERASE_QUESTIONS = {
     "en": "Shall I really erase everything I know about you? This cannot be undone. "
     "Say yes to confirm.",

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import re
+from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator
 
 from config.kinds import Group
 
 _REDIS_URL = re.compile(r"(redis|rediss|unix)://\S+")
+
+
+def _split(value: object) -> object:
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+ReasonNames = Annotated[
+    tuple[Literal["client_disconnect", "server_error", "timeout"], ...], BeforeValidator(_split)
+]
 
 
 class SessionSettings(Group):
@@ -20,6 +32,7 @@ class SessionSettings(Group):
     silence_timeout_s: float | None = Field(None, alias="SILENCE_TIMEOUT_S", gt=0)
     heartbeat_s: float = Field(2.0, alias="HEARTBEAT_S", gt=0)
     history_ttl_s: int = Field(600, alias="HISTORY_TTL_S", ge=1)
+    history_kept_after: ReasonNames = Field(("timeout", "server_error"), alias="HISTORY_KEPT_AFTER")
     events_channel: str = Field("connection_events", alias="CONNECTION_EVENTS_CHANNEL")
     tts_control_channel: str = Field("tts_control", alias="TTS_CONTROL_CHANNEL")
     release_timeout_s: float = Field(2.0, alias="RELEASE_TIMEOUT_S", gt=0)

@@ -15,7 +15,7 @@ from sessions.errors import (
     TooManySessionsError,
 )
 from sessions.in_process import ProcessSessionState
-from sessions.in_redis import RedisSessionState
+from sessions.in_redis import KeptHistories, RedisSessionState
 from sessions.model import (
     AgentProcess,
     Gone,
@@ -32,6 +32,7 @@ __all__ = [
     "Claim",
     "ClaimResult",
     "Gone",
+    "KeptHistories",
     "SessionEndedError",
     "SessionExistsError",
     "SessionRecord",

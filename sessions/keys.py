@@ -62,6 +62,11 @@ def tts_active(session_id: str) -> str:
     return f"tts:active:{session_id}"
 
 
+def history(user_id: str) -> str:
+    """Return the name of the key with the conversation that a person may go on with."""
+    return f"conversation:history:{user_id}"
+
+
 def creator(creator_id: str) -> str:
     """Return the name of the sorted set with a creator's live sessions, by their expiry."""
     return f"sessions:creator:{creator_id}"

@@ -82,6 +82,8 @@ class Memory:
     health: Expiring[dict[str, str]] = field(init=False)
     marks: Expiring[str] = field(init=False)
     tickets: Expiring[str] = field(init=False)
+    speaking: Expiring[bool] = field(init=False)
+    histories: Expiring[str] = field(init=False)
     logs: dict[str, list[str]] = field(default_factory=dict)
     tasks: dict[str, dict[str, Task]] = field(default_factory=dict)
     counts: dict[str, dict[str, int]] = field(default_factory=dict)
@@ -96,6 +98,8 @@ class Memory:
         self.health = Expiring(self.clock)
         self.marks = Expiring(self.clock)
         self.tickets = Expiring(self.clock)
+        self.speaking = Expiring(self.clock)
+        self.histories = Expiring(self.clock)
 
     def lives(self, session_id: str) -> bool:
         """Return whether a session is there and has not ended."""
@@ -104,7 +108,7 @@ class Memory:
     def drop(self, session_id: str) -> int:
         """Remove everything that belongs to one session, and return how many things."""
         record = self.records.pop(session_id)
-        found: list[object] = [record, self.health.pop(session_id)]
+        found: list[object] = [record, self.health.pop(session_id), self.speaking.pop(session_id)]
         found += [part.pop(session_id, None) for part in (self.logs, self.tasks, self.counts)]
         tickets = [each for each in self.tickets.live() if self.tickets.get(each) == session_id]
         found += [self.tickets.pop(each) for each in tickets]

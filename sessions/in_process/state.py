@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from sessions.in_process.agents import ProcessAgents
 from sessions.in_process.cleanups import ProcessCleanups
+from sessions.in_process.conversations import ProcessConversations
 from sessions.in_process.memory import Memory
 from sessions.in_process.records import ProcessRecords
 from sessions.state import (
     AgentReports,
     CleanupLedger,
+    Conversations,
     Marks,
     Namespaces,
     SessionRecords,
@@ -109,6 +111,7 @@ class ProcessSessionState:
         self.marks: Marks = ProcessMarks(memory)
         self.tickets: Tickets = ProcessTickets(memory)
         self.namespaces: Namespaces = ProcessNamespaces(memory)
+        self.conversations: Conversations = ProcessConversations(memory)
 
     @property
     def shared(self) -> bool:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from sessions.in_redis.agents import RedisAgents
 from sessions.in_redis.cleanups import RedisCleanups
 from sessions.in_redis.connection import Connection
+from sessions.in_redis.conversations import RedisConversations
 from sessions.in_redis.marks import RedisMarks, RedisNamespaces
 from sessions.in_redis.records import RedisRecords
 from sessions.in_redis.tickets import RedisTickets
 from sessions.state import (
     AgentReports,
     CleanupLedger,
+    Conversations,
     Marks,
     Namespaces,
     SessionRecords,
@@ -35,6 +37,7 @@ class RedisSessionState:
         self.marks: Marks = RedisMarks(self._connection)
         self.tickets: Tickets = RedisTickets(self._connection)
         self.namespaces: Namespaces = RedisNamespaces(self._connection)
+        self.conversations: Conversations = RedisConversations(self._connection)
 
     @property
     def shared(self) -> bool:

@@ -8,16 +8,19 @@ from collections.abc import AsyncIterator
 
 import anyio
 import pytest
+from redis import asyncio as aioredis
 
 from sessions import (
     AgentProcess,
     ClaimResult,
     Gone,
+    KeptHistories,
     SessionEndedError,
     SessionExistsError,
     SessionRecord,
     SessionState,
     SessionStatus,
+    StateUnreachableError,
     Task,
     TaskState,
     TooManySessionsError,
@@ -401,3 +404,74 @@ async def test_namespaces_are_registered_changed_and_removed(state):
     assert name in await state.namespaces.all()
     assert await state.namespaces.remove(name)
     assert not await state.namespaces.remove(name)
+
+
+async def test_whether_the_agent_speaks_is_known_while_its_session_is_there(state):
+    record = a_session()
+    await state.conversations.set_speaking(record.id, True, ttl_s=TTL_S)
+    assert not await state.conversations.is_speaking(record.id)
+    await state.records.add(record, ttl_s=TTL_S)
+    await state.conversations.set_speaking(record.id, True, ttl_s=TTL_S)
+    assert await state.conversations.is_speaking(record.id)
+    await state.conversations.set_speaking(record.id, False, ttl_s=TTL_S)
+    assert not await state.conversations.is_speaking(record.id)
+
+
+async def test_an_agent_falls_silent_in_a_session_that_is_being_cleaned_up(state):
+    record = a_session()
+    await state.records.add(record, ttl_s=TTL_S)
+    await state.conversations.set_speaking(record.id, True, ttl_s=TTL_S)
+    await state.cleanups.claim(record.id, owner="me", reason="end", lease_s=5)
+    await state.conversations.set_speaking(record.id, False, ttl_s=TTL_S)
+    assert not await state.conversations.is_speaking(record.id)
+    await state.cleanups.finish(record.id, owner="me", report={})
+    await state.conversations.set_speaking(record.id, True, ttl_s=TTL_S)
+    assert not await state.conversations.is_speaking(record.id)
+
+
+async def test_a_history_is_taken_once(state):
+    user = str(uuid.uuid4())
+    await state.conversations.keep_history(user, "first", ttl_s=TTL_S)
+    await state.conversations.keep_history(user, "second", ttl_s=TTL_S)
+    taken = await asyncio.gather(*(state.conversations.take_history(user) for _ in range(5)))
+    assert sorted(taken, key=str) == [None, None, None, None, "second"]
+
+
+async def test_a_history_is_gone_when_its_time_is_over(state):
+    user = str(uuid.uuid4())
+    await state.conversations.keep_history(user, "said", ttl_s=1)
+    await asyncio.sleep(1.1)
+    assert await state.conversations.take_history(user) is None
+
+
+async def test_the_flag_of_speech_is_the_text_true_or_false_under_a_public_name(redis):
+    state, client = RedisSessionState(redis, fence_s=60), aioredis.from_url(redis)
+    record = a_session()
+    await state.records.add(record, ttl_s=TTL_S)
+    for on, text in ((True, b"true"), (False, b"false")):
+        await state.conversations.set_speaking(record.id, on, ttl_s=TTL_S)
+        assert await client.get(f"tts:active:{record.id}") == text
+    await client.aclose()
+    await state.aclose()
+
+
+async def test_a_kept_history_is_read_and_erased_by_whoever_is_in_charge_of_the_person(redis):
+    state, kept = RedisSessionState(redis, fence_s=60), KeptHistories(redis)
+    user = str(uuid.uuid4())
+    assert kept.read(user) is None
+    await state.conversations.keep_history(user, "said", ttl_s=TTL_S)
+    assert kept.read(user) == "said"
+    assert kept.erase(user) == 1
+    assert kept.erase(user) == 0
+    assert await state.conversations.take_history(user) is None
+    kept.close()
+    await state.aclose()
+
+
+def test_a_history_out_of_reach_is_said_to_be_so():
+    kept = KeptHistories("redis://127.0.0.1:1/0")
+    with pytest.raises(StateUnreachableError):
+        kept.read("anybody")
+    with pytest.raises(StateUnreachableError):
+        kept.erase("anybody")
+    kept.close()

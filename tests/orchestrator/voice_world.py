@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import psutil
 from livekit import api
+from redis import asyncio as aioredis
 
-from connection_events import ConnectionEvent, RedisChannel
+from connection_events import ConnectionEvent
+from connection_events.in_redis import RedisChannel
 from devstack.servers.livekit import LiveKitServer
 from devstack.servers.orchestrator import Orchestrator
 from devstack.servers.worker import Worker
@@ -37,6 +40,18 @@ def brain() -> ScriptedBrain:
     made.when("long story", LONG_ANSWER)
     made.when("hello", "Hello to you.")
     return made
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a process holds."""
+
+    descriptors: int
+    threads: int
+
+    def __le__(self, other: Resources) -> bool:
+        # Connections to Redis and to LiveKit's API are pooled; the runtime's threads too.
+        return self.descriptors <= other.descriptors + 8 and self.threads <= other.threads + 8
 
 
 @dataclass
@@ -94,12 +109,32 @@ class VoiceWorld:
             rooms = Rooms(livekit, agent_name=AGENT, reconnect_grace_s=30)
             return await rooms.present(f"session_{session_of(url)}")
 
+    async def is_deserted(self, url: str) -> bool:
+        """Whether the session's person has left its room."""
+        return all(each.is_agent for each in await self.present(url))
+
     async def has_ended(self, url: str) -> bool:
         state = RedisSessionState(self.redis_url, fence_s=60)
         try:
             return await state.records.has_ended(session_of(url))
         finally:
             await state.aclose()
+
+    async def left_of(self, session_id: str) -> list[str]:
+        """What is there of a session: its room, keys with its id, what is noted of it."""
+        info = self.livekit.info
+        async with api.LiveKitAPI(
+            info.url.replace("ws://", "http://"), info.api_key, info.api_secret
+        ) as livekit:
+            rooms = await livekit.room.list_rooms(api.ListRoomsRequest())
+        left = [room.name for room in rooms.rooms if session_id in room.name]
+        async with aioredis.from_url(self.redis_url, decode_responses=True) as client:
+            return left + [key async for key in client.scan_iter(f"*{session_id}*")]
+
+    def resources(self) -> Resources:
+        """What the orchestrator holds, and which processes run conversations."""
+        process = psutil.Process(self.orchestrator.pid)
+        return Resources(process.num_fds(), process.num_threads())
 
     @asynccontextmanager
     async def events(self, url: str) -> AsyncIterator[asyncio.Queue[tuple[ConnectionEvent, float]]]:
@@ -121,10 +156,24 @@ def session_of(url: str) -> str:
     return str(httpx.URL(url).params["session_id"])
 
 
+Talk = tuple[Turns, Voice, list[tuple[str, str]]]
+
+
+async def until(condition: Callable[[], Awaitable[object]], timeout_s: float = 15.0) -> None:
+    """Wait for a condition that another process brings about."""
+    deadline = time.monotonic() + timeout_s
+    while not await condition():
+        assert time.monotonic() < deadline, f"still not so after {timeout_s} s"
+        await asyncio.sleep(0.05)
+
+
 @asynccontextmanager
-async def talking(url: str, sample_rate: int = 16_000) -> AsyncIterator[tuple[Turns, Voice, list]]:
+async def talking(
+    url: str, sample_rate: int = 16_000
+) -> AsyncIterator[tuple[Turns, Voice, list[tuple[str, str]]]]:
     """A conversation over the shipped client: its turns, its voice, what was said."""
-    voice, said = Voice(), []
+    voice = Voice()
+    said: list[tuple[str, str]] = []
     client = VoiceClient(url, sample_rate=sample_rate, on_voice=voice.take)
     async with (
         client,
@@ -138,7 +187,7 @@ def voice_world(folder: Path, redis_url: str) -> Iterator[VoiceWorld]:
     """Run all of it."""
     with ExitStack() as running:
         livekit = running.enter_context(LiveKitServer())
-        quick = Timing(seconds_per_character=0.02)
+        quick = Timing(seconds_per_character=0.01)
         words = KnownRecordings(RECORDINGS)
         openai = running.enter_context(OpenAIStandIn(brain(), transcribe=words, timing=quick))
         deepgram = running.enter_context(DeepgramStandIn(KnownRecordings(RECORDINGS)))

@@ -8,8 +8,9 @@ from types import SimpleNamespace
 
 import pytest
 from livekit import rtc
-from livekit.rtc import DisconnectReason
+from livekit.rtc import ConnectionQuality, DisconnectReason
 
+from connection_events import Reason
 from worker.presence import Presence
 
 GRACE_S = 30.0
@@ -37,7 +38,9 @@ class Room(rtc.EventEmitter[str]):
         self.remote_participants: dict[str, object] = {}
 
     def enter(self, identity: str) -> None:
-        self.remote_participants[identity] = there = SimpleNamespace(identity=identity)
+        self.remote_participants[identity] = there = SimpleNamespace(
+            identity=identity, sid="PA_1", connection_quality=ConnectionQuality.QUALITY_GOOD
+        )
         self.emit("participant_connected", there)
 
     def leave(self, identity: str, reason: DisconnectReason) -> None:
@@ -56,7 +59,8 @@ class Job:
     def shutdown(self, reason: str) -> None:
         self.noted.append(reason)
 
-    def on_gone(self) -> None:
+    def on_gone(self, reason: Reason) -> None:
+        self.reason = reason
         self.noted.append("gone")
 
 

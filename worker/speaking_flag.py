@@ -1,0 +1,80 @@
+"""Says in the state of sessions whether the agent speaks."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from livekit.agents import AgentSession, AgentStateChangedEvent
+from prometheus_client import Counter
+
+from sessions import SessionState, StateUnreachableError
+
+logger = logging.getLogger("worker.speaking_flag")
+
+_FAILURES = Counter(
+    "voice_agent_speaking_flag_failures", "Times when nobody could be told whether the agent speaks"
+)
+
+
+class SpeakingFlag:
+    """Keeps the flag as the agent is: the latest word holds, and none waits for another.
+
+    Args:
+        state: the state of sessions.
+        session_id: the session.
+        ttl_s: seconds for which a word holds.
+    """
+
+    def __init__(self, state: SessionState, session_id: str, *, ttl_s: int) -> None:
+        self._state = state
+        self._session_id = session_id
+        self._ttl_s = ttl_s
+        self._wanted = False
+        self._lock = asyncio.Lock()
+        self._said: bool | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def watch(self, session: AgentSession[None]) -> None:
+        """Begin to follow a session."""
+        session.on("agent_state_changed", self._on_state)
+
+    async def lower(self) -> None:
+        """Say that the agent does not speak, and return when that is said.
+
+        Raises:
+            StateUnreachableError: nobody could be told.
+        """
+        self._wanted = False
+        await self._say()
+
+    async def aclose(self) -> None:
+        """Give up what was not said yet."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _on_state(self, event: AgentStateChangedEvent) -> None:
+        speaks = event.new_state == "speaking"
+        if speaks == self._wanted:
+            return
+        self._wanted = speaks
+        task = asyncio.create_task(self._say_if_possible(), name="speaking flag")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _say_if_possible(self) -> None:
+        try:
+            await self._say()
+        except StateUnreachableError as error:
+            _FAILURES.inc()
+            logger.debug("nobody knows whether the agent speaks", extra={"error": str(error)})
+
+    async def _say(self) -> None:
+        async with self._lock:
+            on = self._wanted
+            if on == self._said:
+                return
+            self._said = None
+            await self._state.conversations.set_speaking(self._session_id, on, ttl_s=self._ttl_s)
+            self._said = on
