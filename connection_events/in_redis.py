@@ -21,6 +21,7 @@ from connection_events.metrics import PUBLISHED, RESUBSCRIBED
 
 logger = logging.getLogger("connection_events")
 
+_CANCEL_AGAIN_S = 0.05
 _TIMEOUT_S = 2.0
 _PING_EVERY_S = 5.0
 
@@ -75,8 +76,10 @@ class RedisBroadcast:
                 await asyncio.wait_for(subscribed.wait(), _TIMEOUT_S)
             yield
         finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            # Said again, as asyncio.wait_for before Python 3.12 can lose a cancellation.
+            while not task.done():
+                task.cancel()
+                await asyncio.wait({task}, timeout=_CANCEL_AGAIN_S)
 
     async def aclose(self) -> None:
         """See `Broadcast.aclose`."""

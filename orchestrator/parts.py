@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import (
     AbstractAsyncContextManager,
@@ -190,7 +191,7 @@ async def _rooms(settings: Settings) -> AsyncIterator[Rooms]:
     livekit = api.LiveKitAPI(
         worker.livekit_url or _NOWHERE,
         worker.livekit_api_key or "unset",
-        worker.livekit_api_secret or "unset",
+        worker.livekit_api_secret or secrets.token_hex(32),
         failover=False,
     )
     async with livekit:

@@ -19,6 +19,7 @@ from orchestrator.errors import (
 from orchestrator.join_tokens import LIVEKIT_MISSING
 from orchestrator.rooms import Rooms
 from orchestrator.spawners.spawner import Spawner
+from orchestrator.taking_turns import taking_turns
 from session_context import livekit_identity_to_uuid
 from sessions import (
     SessionRecord,
@@ -104,9 +105,13 @@ class SessionService:
             voice_id=voice_id,
             opening_line=opening_line,
         )
-        older = await self._state.records.newest_of(record.user_id)
-        started = await self._launch(record)
-        if older is not None and self._given.one_session_per_user:
+        if not self._given.one_session_per_user:
+            return await self._bring(await self._note(record))
+        async with taking_turns(self._state.marks, f"start {record.user_id}"):
+            older = await self._state.records.newest_of(record.user_id)
+            noted = await self._note(record)
+        started = await self._bring(noted)
+        if older is not None:
             await self._endings.begin(older, Reason.CLIENT_DISCONNECT, asked_by="newer session")
         return started
 
@@ -137,7 +142,7 @@ class SessionService:
             device_type=device.type,
             client_version=device.version,
         )
-        return await self._launch(record, most=self._given.max_sessions_per_user)
+        return await self._bring(await self._note(record, self._given.max_sessions_per_user))
 
     async def find(
         self, caller: Caller, session_id: str, style: SessionStyle | None = None
@@ -196,8 +201,8 @@ class SessionService:
         await self._endings.begin(record.id, Reason.TIMEOUT, asked_by="expiry")
         return True
 
-    async def _launch(self, record: SessionRecord, most: int | None = None) -> SessionRecord:
-        """Note a session, make its room and bring its agent; all of it, or nothing."""
+    async def _note(self, record: SessionRecord, most: int | None = None) -> SessionRecord:
+        """Note a new session, of which its creator may have so many."""
         if not self._livekit_configured:
             raise UnavailableError(LIVEKIT_MISSING)
         noted = replace(record, dispatches=1, dispatched_at=now_ms())
@@ -209,10 +214,14 @@ class SessionService:
             raise
         except SessionsError as error:
             raise ConflictError(str(error)) from error
+        return noted
+
+    async def _bring(self, record: SessionRecord) -> SessionRecord:
+        """Make a noted session's room and bring its agent, or end it."""
         try:
-            return await self._with_agent(noted)
-        except (OrchestratorError, StateUnreachableError):
-            await self._undo(noted)
+            return await self._with_agent(record)
+        except BaseException:  # also where the client has gone and this is cancelled
+            await self._undo(record)
             raise
 
     async def _with_agent(self, record: SessionRecord) -> SessionRecord:

@@ -108,7 +108,7 @@ def read_token_request(body: bytes) -> JoinWish:
     Raises:
         BadRequestError: it cannot be read, or asks for what is not given.
     """
-    given = _validated(TokenRequest, _json(body), "the body")
+    given = _validated(TokenRequest, _json(body), "")
     return JoinWish(
         room=given.room_name,
         name=given.participant_name,
@@ -158,5 +158,5 @@ def _validated(kind: type[Any], given: Any, what: str) -> Any:
         return kind.model_validate(given)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or what
+        where = ".".join([*([what] if what else []), *map(str, first["loc"])]) or "the body"
         raise BadRequestError(f"{where}: {first['msg']}") from None

@@ -23,6 +23,7 @@ from connection_events import EventChannel, Reason
 from orchestrator.ending.metrics import CLEANUP_SECONDS, CLEANUPS, FORCED_KILLS, WATCH_FAILURES
 from orchestrator.ending.report import EndReport
 from orchestrator.ending.sequence import Sequence
+from orchestrator.ending.stopping import stop
 from orchestrator.errors import UnavailableError
 from orchestrator.rooms import Rooms
 from orchestrator.spawners.spawner import Spawner
@@ -128,13 +129,10 @@ class Cleanups:
         try:
             yield
         finally:
-            sweeper.cancel()
             tasks = [run.task for run in self._runs.values()]
             if tasks:
                 await asyncio.wait(tasks, timeout=_LAST_CHANCE_S)
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(sweeper, *tasks, return_exceptions=True)
+            await stop(sweeper, *tasks)
 
     def _run(
         self, session_id: str, reason: Reason, asked_by: str, orphan: SessionRecord | None = None
@@ -207,8 +205,7 @@ class Cleanups:
             self._webhooks.say(SessionEvent.ENDED, record, reason=reason.value, asked_by=asked_by)
             report = await self._finish(report)
         finally:
-            renewing.cancel()
-            await asyncio.gather(renewing, return_exceptions=True)
+            await stop(renewing)
         logger.info("[Cleanup] done", extra={**extra, **report.as_dict()})
         CLEANUPS.labels("partial" if report.errors else "ok", asked_by).inc()
         CLEANUP_SECONDS.observe(report.seconds)

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
 from orchestrator.ending.metrics import WATCH_FAILURES
+from orchestrator.ending.stopping import stop
 from orchestrator.errors import OrchestratorError
 from sessions import SessionsError, SessionState, StateUnreachableError
 
@@ -50,8 +51,7 @@ async def rounds(
     try:
         yield
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await stop(task)
         with suppress(StateUnreachableError):
             await state.marks.release(name, owner=owner)
 

@@ -17,6 +17,7 @@ from livekit import api
 
 from config import Settings
 from orchestrator.ending.report import Endings
+from orchestrator.ending.stopping import stop
 from orchestrator.errors import OrchestratorError
 from orchestrator.rooms import Rooms
 from orchestrator.webhooks.happenings import Happenings
@@ -112,10 +113,7 @@ class LiveKitWebhooks:
         try:
             yield
         finally:
-            tasks = list(self._tasks)
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await stop(*self._tasks)
 
     async def _handle_once(self, event: api.WebhookEvent, body: bytes) -> str:
         name = f"webhook {event.id or hashlib.sha256(body).hexdigest()}"

@@ -1,0 +1,214 @@
+"""Sessions in the second style: namespaces' devices."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+
+import pytest
+
+from sessions import SessionStatus, Task, TaskState
+from sessions.naming import now_ms
+from tests.orchestrator.rest.world import (
+    BACKEND,
+    OPERATOR,
+    PRODUCTION,
+    World,
+    as_namespace,
+    key_hash_of,
+    orchestrating,
+)
+
+
+@pytest.fixture
+async def registered(production: World) -> World:
+    """Two namespaces that nobody else's test uses."""
+    production.acme = f"acme-{uuid.uuid4().hex[:8]}"
+    production.other = f"other-{uuid.uuid4().hex[:8]}"
+    await production.register(production.acme, production.other)
+    return production
+
+
+def headers_of(namespace: str) -> dict[str, str]:
+    return as_namespace(namespace, key_hash_of(namespace))
+
+
+async def test_a_create_answers_where_to_connect(registered: World):
+    answer = await registered.create(registered.acme, device_type="esp32", client_version="1.2")
+    assert answer.status_code == 201
+    created = answer.json()
+    assert set(created) == {"id", "namespace_id", "status", "created_at", "websocket_url"}
+    assert uuid.UUID(created["id"]).version == 4
+    assert created["namespace_id"] == registered.acme
+    assert created["websocket_url"] == (f"ws://127.0.0.1:8000/ws/voice?session_id={created['id']}")
+    record = await registered.parts.state.records.get(created["id"])
+    assert record is not None
+    assert record.room == f"session_{created['id']}"
+    assert record.identity == f"ns:{registered.acme}"
+
+
+@pytest.mark.parametrize("key_hash", ["", "wrong"])
+async def test_a_wrong_key_hash_is_a_401(registered: World, key_hash):
+    answer = await registered.create(registered.acme, key_hash=key_hash)
+    assert answer.status_code == 401
+    assert (await registered.create("nobody-registered-this")).status_code == 401
+
+
+async def test_without_encryption_the_key_hash_is_not_looked_at(quiet_livekit):
+    environ = {**PRODUCTION, "ENCRYPTION_ENABLED": "false"}
+    async with orchestrating(quiet_livekit, **environ) as world:
+        assert (await world.create("anybody", key_hash="")).status_code == 201
+
+
+async def test_fifty_creates_at_once_never_exceed_the_maximum(registered: World):
+    answers = await asyncio.gather(*(registered.create(registered.acme) for _ in range(50)))
+    statuses = [answer.status_code for answer in answers]
+    assert statuses.count(201) == 5
+    assert statuses.count(429) == 45
+    refused = next(answer for answer in answers if answer.status_code == 429)
+    assert int(refused.headers["Retry-After"]) > 0
+    ended = next(answer.json()["id"] for answer in answers if answer.status_code == 201)
+    path = f"/api/v1/sessions/{ended}"
+    assert (await registered.client.delete(path, headers=headers_of(registered.acme))).is_success
+    assert (await registered.create(registered.acme)).status_code == 201
+
+
+async def test_a_session_is_shown_with_what_is_counted(registered: World):
+    created = (await registered.create(registered.acme, device_type="esp32")).json()
+    agents = registered.parts.state.agents
+    await agents.add_counts(created["id"], ttl_s=60, messages=3, audio_chunks_received=7)
+    for state in (TaskState.PENDING, TaskState.COMPLETED):
+        task = Task(state.value, created["id"], "recall", state, now_ms(), now_ms())
+        await agents.put_task(task, ttl_s=60)
+    headers = headers_of(registered.acme)
+    path = f"/api/v1/sessions/{created['id']}"
+    shown = (await registered.client.get(path, headers=headers)).json()
+    assert shown["status"] == "starting"
+    assert (shown["message_count"], shown["pending_tasks_count"]) == (3, 1)
+    stats = (await registered.client.get(f"{path}/stats", headers=headers)).json()
+    assert set(stats) == {
+        "session_id_truncated",
+        "status",
+        "age_seconds",
+        "message_count",
+        "pending_tasks_count",
+        "audio_chunks_received",
+        "audio_chunks_processed",
+        "device_type",
+    }
+    assert created["id"] not in stats["session_id_truncated"]
+    assert (stats["audio_chunks_received"], stats["audio_chunks_processed"]) == (7, 0)
+
+
+async def test_tasks_are_listed_by_state(registered: World):
+    created = (await registered.create(registered.acme)).json()
+    agents = registered.parts.state.agents
+    failed = Task(
+        "t1", created["id"], "recall", TaskState.FAILED, 1000, 2000, error_message="no answer"
+    )
+    running = Task("t2", created["id"], "extraction", TaskState.RUNNING, 3000, 3000)
+    for task in (failed, running):
+        await agents.put_task(task, ttl_s=60)
+    path, headers = f"/api/v1/sessions/{created['id']}/tasks", headers_of(registered.acme)
+    everything = (await registered.client.get(path, headers=headers)).json()
+    assert [task["id"] for task in everything] == ["t1", "t2"]
+    only = await registered.client.get(path, params={"state": "failed"}, headers=headers)
+    assert only.json() == [
+        {
+            "id": "t1",
+            "session_id": created["id"],
+            "type": "recall",
+            "state": "failed",
+            "created_at": "1970-01-01T00:00:01Z",
+            "updated_at": "1970-01-01T00:00:02Z",
+            "result_available": False,
+            "error_message": "no answer",
+        }
+    ]
+    wrong = await registered.client.get(path, params={"state": "lost"}, headers=headers)
+    assert wrong.status_code == 422
+
+
+async def test_a_delete_ends_the_session(registered: World):
+    created = (await registered.create(registered.acme)).json()
+    path, headers = f"/api/v1/sessions/{created['id']}", headers_of(registered.acme)
+    closed = await registered.client.delete(path, headers=headers)
+    assert closed.json() == {"status": "closed", "session_id": created["id"]}
+    assert (await registered.client.delete(path, headers=headers)).status_code == 404
+    assert await registered.parts.state.records.has_ended(created["id"])
+
+
+async def test_a_session_that_has_expired_is_closed(quiet_livekit):
+    environ = {**PRODUCTION, "SESSION_TTL_HOURS": "0.00001"}
+    async with orchestrating(quiet_livekit, **environ) as world:
+        await world.register("acme")
+        created = (await world.create("acme")).json()
+        await asyncio.sleep(0.04)
+        path = f"/api/v1/sessions/{created['id']}"
+        shown = await world.client.get(path, headers=headers_of("acme"))
+        assert shown.json()["status"] == "closed"
+        assert await world.parts.state.records.has_ended(created["id"])
+
+
+async def test_another_namespace_does_not_see_it(registered: World):
+    created = (await registered.create(registered.acme)).json()
+    path, headers = f"/api/v1/sessions/{created['id']}", headers_of(registered.other)
+    for suffix in ("", "/tasks", "/stats"):
+        answer = await registered.client.get(path + suffix, headers=headers)
+        assert answer.status_code == 404
+    assert (await registered.client.delete(path, headers=headers)).status_code == 404
+    assert not await registered.parts.state.records.has_ended(created["id"])
+
+
+async def test_a_namespace_needs_its_key_hash_later_too(registered: World):
+    created = (await registered.create(registered.acme)).json()
+    path = f"/api/v1/sessions/{created['id']}"
+    wrong = as_namespace(registered.acme, "wrong")
+    assert (await registered.client.get(path, headers=wrong)).status_code == 401
+    assert (await registered.client.get(path)).status_code == 401
+
+
+async def test_a_back_end_acts_for_a_namespace_that_it_names(registered: World):
+    created = (await registered.create(registered.acme)).json()
+    path = f"/api/v1/sessions/{created['id']}"
+    named = {**BACKEND, "X-Namespace-Id": registered.acme}
+    assert (await registered.client.get(path, headers=named)).status_code == 200
+    assert (await registered.client.get(path, headers=BACKEND)).status_code == 404
+
+
+async def test_operators_list_sessions_page_by_page(registered: World):
+    made = [(await registered.create(registered.acme)).json()["id"] for _ in range(3)]
+    found, after = [], None
+    while True:
+        query = {"limit": 2} if after is None else {"limit": 2, "after": after}
+        page = await registered.client.get("/api/v1/sessions", params=query, headers=OPERATOR)
+        found += [each["id"] for each in page.json()["sessions"]]
+        after = page.json()["next"]
+        if after is None:
+            break
+    assert [each for each in found if each in made] == made
+    assert len(set(found)) == len(found)
+    refused = await registered.client.get("/api/v1/sessions", headers=BACKEND)
+    assert refused.status_code == 403
+
+
+async def test_a_back_end_registers_and_unregisters_namespaces(production: World):
+    name = f"new-{uuid.uuid4().hex[:8]}"
+    path = f"/api/v1/namespaces/{name}"
+    body = {"key_hash": key_hash_of(name)}
+    assert (await production.client.put(path, json=body)).status_code == 401
+    assert (await production.client.put(path, json=body, headers=OPERATOR)).status_code == 403
+    assert (await production.client.put(path, json=body, headers=BACKEND)).status_code == 200
+    assert (await production.create(name)).status_code == 201
+    assert (await production.client.delete(path, headers=BACKEND)).status_code == 200
+    assert (await production.client.delete(path, headers=BACKEND)).status_code == 404
+    assert (await production.create(name)).status_code == 401
+
+
+async def test_a_session_whose_agent_is_ready_says_so(registered: World):
+    created = (await registered.create(registered.acme)).json()
+    records = registered.parts.state.records
+    await records.update(created["id"], status=SessionStatus.READY)
+    path = f"/api/v1/sessions/{created['id']}"
+    shown = await registered.client.get(path, headers=headers_of(registered.acme))
+    assert shown.json()["status"] == "ready"
