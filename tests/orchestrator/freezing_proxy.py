@@ -40,18 +40,26 @@ class FreezingProxy:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
+        task.set_name("freezing proxy")
         onward, answers = None, None
         try:
             answers, onward = await asyncio.open_connection("127.0.0.1", self._upstream)
-            await asyncio.gather(self._pump(reader, onward), self._pump(answers, writer))
+            pumps = [self._pump(reader, onward), self._pump(answers, writer)]
+            both = [asyncio.create_task(each, name="freezing proxy's pump") for each in pumps]
+            try:
+                await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for each in both:
+                    each.cancel()
+                await asyncio.gather(*both, return_exceptions=True)
         except (OSError, asyncio.CancelledError):
             return
         finally:
-            for each in (writer, onward):
-                if each is not None:
-                    each.transport.abort()
+            for end in (writer, onward):
+                if end is not None:
+                    end.transport.abort()
                     with suppress(OSError, asyncio.CancelledError):
-                        await each.wait_closed()
+                        await end.wait_closed()
             self._tasks.discard(task)
 
     async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:

@@ -14,7 +14,7 @@ from connection_events import EventType, Reason
 from devstack.machine import PROJECT_ROOT
 from orchestrator.voice_client import ConversationOverError
 from orchestrator.voice_client.wav import read_wav
-from tests.orchestrator.voice_world import GREETING, VoiceWorld, session_of, talking
+from tests.orchestrator.voice_world import GREETING, VoiceWorld, session_of, talking, until
 from tests.standins import voice_heard
 from tests.standins.recordings import WHAT_IS_MY_FAVORITE_COLOR
 

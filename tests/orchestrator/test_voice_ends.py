@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import anyio
 import pytest
@@ -34,7 +35,7 @@ async def connected(url: str) -> AsyncIterator[ClientConnection]:
 
 async def last_notices(websocket: ClientConnection) -> list[dict[str, str]]:
     """What the server says until it closes."""
-    notices = []
+    notices: list[dict[str, str]] = []
     with anyio.fail_after(10):
         while True:
             try:
@@ -103,6 +104,7 @@ async def test_a_half_open_connection_is_a_time_out_within_two_pings(world):
             frozen_at = time.monotonic()
             event, heard_at = await asyncio.wait_for(events.get(), 20)
             websocket.transport.abort()
+            await websocket.wait_closed()
     assert event.reason is Reason.TIMEOUT
     assert heard_at - frozen_at < 2 * PING_S + 2
     await until(lambda: world.is_deserted(url))
@@ -126,6 +128,7 @@ async def test_a_client_that_leaves_before_the_room_is_joined_is_told_of_too(wor
     async with world.events(url) as events:
         websocket = await connect(url, compression=None)
         websocket.transport.abort()
+        await websocket.wait_closed()
         event, _ = await asyncio.wait_for(events.get(), 10)
     assert event.reason is Reason.CLIENT_DISCONNECT
     await until(lambda: world.is_deserted(url))
@@ -200,10 +203,10 @@ async def test_connections_that_come_and_go_leave_nothing_behind(world, churn):
             if number % 2:
                 await websocket.send(json.dumps({"type": "end"}))
                 await last_notices(websocket)
-        await until(lambda url=url: nothing_left(world, url))
+        await until(partial(nothing_left, world, url))
 
     async def is_as_before() -> bool:
-        return world.resources() <= before
+        return bool(world.resources().about_as_much_as(before))
 
     await until(is_as_before)
 

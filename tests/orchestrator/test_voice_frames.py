@@ -75,15 +75,14 @@ near_frames = st.fixed_dictionaries(
 
 @given(st.text() | json_values.map(json.dumps) | near_frames)
 def test_whatever_text_comes_is_a_frame_or_a_bad_one(text):
-    try:
-        frame = frames.read_text(text)
-    except BadFrameError as error:
-        assert error.close_code in CODES
-    else:
-        assert isinstance(frame, Typed | Interrupt | End)
-        if isinstance(frame, Typed):
-            assert len(frame.text.encode()) > 0
-            assert len(frame.text) <= frames.LONGEST_TEXT
+    frame = outcome(lambda: frames.read_text(text))
+    if isinstance(frame, BadFrameError):
+        assert frame.close_code in CODES
+        return
+    assert isinstance(frame, Typed | Interrupt | End)
+    if isinstance(frame, Typed):
+        assert len(frame.text.encode()) > 0
+        assert len(frame.text) <= frames.LONGEST_TEXT
 
 
 @given(st.binary(max_size=20_000), st.integers(8_000, 48_000))

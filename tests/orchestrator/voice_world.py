@@ -49,7 +49,7 @@ class Resources:
     descriptors: int
     threads: int
 
-    def __le__(self, other: Resources) -> bool:
+    def about_as_much_as(self, other: Resources) -> bool:
         # Connections to Redis and to LiveKit's API are pooled; the runtime's threads too.
         return self.descriptors <= other.descriptors + 8 and self.threads <= other.threads + 8
 
