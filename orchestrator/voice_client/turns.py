@@ -98,7 +98,7 @@ class Turns:
         Raises:
             ConversationOverError: as `hear`.
         """
-        tail = _silent_tail(pcm)
+        tail = silent_tail(pcm)
         async with self._speaking:
             await self.client.play(pcm[: len(pcm) - tail])
             ended_at = time.monotonic()
@@ -198,7 +198,7 @@ class Voice:
             self.sounded_at = time.monotonic()
 
 
-def _silent_tail(pcm: bytes) -> int:
+def silent_tail(pcm: bytes) -> int:
     """Return how many bytes of silence are at the end."""
     samples = memoryview(pcm).cast("h")
     loud = next((n for n in range(len(samples), 0, -1) if abs(samples[n - 1]) > _SILENCE), 0)

@@ -19,6 +19,7 @@ def world(
         opened = voice_world(tmp_path_factory.mktemp("voice"), redis)
         running = opened.__enter__()
     yield running
+    assert running.orchestrator.running, running.orchestrator.log()[-5000:]
     opened.__exit__(None, None, None)
     running.openai.assert_no_faults()
     running.deepgram.assert_no_faults()
