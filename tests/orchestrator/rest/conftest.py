@@ -26,8 +26,16 @@ async def development(quiet_livekit: LiveKitInfo, redis: str) -> AsyncIterator[W
         yield world
 
 
+@pytest.fixture
+async def production(quiet_livekit: LiveKitInfo, redis: str) -> AsyncIterator[World]:
+    """In production, with all kinds of callers, over Redis."""
+    async with orchestrating(quiet_livekit, redis_url=redis, **PRODUCTION) as world:
+        world.headers = BACKEND
+        yield world
+
+
 @pytest.fixture(params=["redis", "process"])
-async def production(
+async def anywhere(
     request: pytest.FixtureRequest, quiet_livekit: LiveKitInfo
 ) -> AsyncIterator[World]:
     """In production, with all kinds of callers; over Redis, and without it."""

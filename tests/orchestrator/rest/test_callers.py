@@ -100,7 +100,7 @@ async def test_a_token_without_a_signature_is_not(production: World):
 
 
 async def test_a_token_that_our_worker_mints_is_refused(quiet_livekit):
-    minted = WorkerTokens(SigningKey(secret=JWT_SECRET, algorithm="HS256")).token_for(ALICE)
+    minted = WorkerTokens(SigningKey("SUPABASE_JWT_SECRET", "HS256", JWT_SECRET)).token_for(ALICE)
     for issuer in (ISSUER, "voice-agent-memory"):
         environ = {**PRODUCTION, "SUPABASE_JWT_ISSUER": issuer}
         async with orchestrating(quiet_livekit, **environ) as world:

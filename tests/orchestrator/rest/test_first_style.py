@@ -27,18 +27,18 @@ from tests.orchestrator.rest.world import (
 )
 
 
-async def test_a_start_answers_how_to_join(production: World):
-    started = await production.start("alice@example.com", voiceId="alloy", openingLine="Hi!")
+async def test_a_start_answers_how_to_join(anywhere: World):
+    started = await anywhere.start("alice@example.com", voiceId="alloy", openingLine="Hi!")
     assert set(started) == {"success", "sessionId", "token", "serverUrl", "roomName", "message"}
     assert started["success"] is True
     assert re.fullmatch(r"session_\d{13}_[0-9a-f]{32}", started["sessionId"])
     assert started["roomName"] == started["sessionId"]
-    assert started["serverUrl"] == production.livekit.url
+    assert started["serverUrl"] == anywhere.livekit.url
 
 
-async def test_the_token_joins_this_room_only_for_two_hours(production: World):
-    started = await production.start("alice@example.com")
-    claims = claims_of(started["token"], production.livekit)
+async def test_the_token_joins_this_room_only_for_two_hours(anywhere: World):
+    started = await anywhere.start("alice@example.com")
+    claims = claims_of(started["token"], anywhere.livekit)
     assert claims["sub"] == "alice@example.com"
     video = claims["video"]
     assert video["room"] == started["roomName"]
@@ -52,10 +52,10 @@ async def test_the_token_joins_this_room_only_for_two_hours(production: World):
     assert "roomConfig" not in claims
 
 
-async def test_the_agent_is_dispatched_once_with_the_session_and_the_identity(production: World):
-    started = await production.start("alice@example.com", voiceId="alloy", openingLine="Hi!")
+async def test_the_agent_is_dispatched_once_with_the_session_and_the_identity(anywhere: World):
+    started = await anywhere.start("alice@example.com", voiceId="alloy", openingLine="Hi!")
     room = started["roomName"]
-    info = production.livekit
+    info = anywhere.livekit
     async with api.LiveKitAPI(info.url, info.api_key, info.api_secret) as livekit:
         [dispatch] = await livekit.agent_dispatch.list_dispatch(room)
     assert dispatch.agent_name == "assistant"
@@ -75,9 +75,9 @@ async def test_a_nameless_agent_is_dispatched_once_too(quiet_livekit, redis):
     assert json.loads(dispatch.metadata)["sessionId"] == started["sessionId"]
 
 
-async def test_the_record_says_whose_session_it_is(production: World):
-    started = await production.start("alice@example.com", voiceId="alloy", openingLine="Hi!")
-    state = production.parts.state
+async def test_the_record_says_whose_session_it_is(anywhere: World):
+    started = await anywhere.start("alice@example.com", voiceId="alloy", openingLine="Hi!")
+    state = anywhere.parts.state
     record = await state.records.get(started["sessionId"])
     assert record is not None
     assert record.user_id == livekit_identity_to_uuid("alice@example.com")
@@ -86,20 +86,20 @@ async def test_the_record_says_whose_session_it_is(production: World):
     assert await state.records.newest_of(record.user_id) == record.id
 
 
-async def test_a_session_is_shown_to_who_made_it(production: World):
-    started = await production.start("alice@example.com")
+async def test_a_session_is_shown_to_who_made_it(anywhere: World):
+    started = await anywhere.start("alice@example.com")
     path = f"/api/session/{started['sessionId']}"
-    shown = await production.client.get(path, headers=BACKEND)
+    shown = await anywhere.client.get(path, headers=BACKEND)
     assert shown.status_code == 200
     assert shown.json()["status"] == "starting"
     assert shown.json()["sessionId"] == started["sessionId"]
-    assert (await production.client.get(path, headers=OTHER_BACKEND)).status_code == 404
+    assert (await anywhere.client.get(path, headers=OTHER_BACKEND)).status_code == 404
 
 
-async def test_an_end_reports_what_became_of_it_and_then_it_is_unknown(production: World):
-    started = await production.start()
+async def test_an_end_reports_what_became_of_it_and_then_it_is_unknown(anywhere: World):
+    started = await anywhere.start()
     body = {"sessionId": started["sessionId"]}
-    first = await production.client.post("/api/session/end", json=body, headers=BACKEND)
+    first = await anywhere.client.post("/api/session/end", json=body, headers=BACKEND)
     assert first.status_code == 200, first.text
     assert first.json()["success"] is True
     details = first.json()["details"]
@@ -109,27 +109,27 @@ async def test_an_end_reports_what_became_of_it_and_then_it_is_unknown(productio
     assert details["redis_cleaned"] is True
     assert details["room_deleted"] is True
     assert details["errors"] == []
-    again = await production.client.post("/api/session/end", json=body, headers=BACKEND)
+    again = await anywhere.client.post("/api/session/end", json=body, headers=BACKEND)
     assert again.status_code == 404
-    shown = await production.client.get(f"/api/session/{started['sessionId']}", headers=BACKEND)
+    shown = await anywhere.client.get(f"/api/session/{started['sessionId']}", headers=BACKEND)
     assert shown.status_code == 404
 
 
-async def test_ends_at_the_same_time_get_the_same_report(production: World):
-    started = await production.start()
+async def test_ends_at_the_same_time_get_the_same_report(anywhere: World):
+    started = await anywhere.start()
     body = {"sessionId": started["sessionId"]}
 
     async def end():
-        return await production.client.post("/api/session/end", json=body, headers=BACKEND)
+        return await anywhere.client.post("/api/session/end", json=body, headers=BACKEND)
 
     answers = await asyncio.gather(*(end() for _ in range(10)))
     assert {answer.status_code for answer in answers} == {200}
     assert len({answer.text for answer in answers}) == 1
 
 
-async def test_starting_again_leaves_the_older_session_alone(production: World):
-    older, newer = await production.start("carol"), await production.start("carol")
-    records = production.parts.state.records
+async def test_starting_again_leaves_the_older_session_alone(anywhere: World):
+    older, newer = await anywhere.start("carol"), await anywhere.start("carol")
+    records = anywhere.parts.state.records
     assert await records.get(older["sessionId"]) is not None
     assert await records.newest_of(livekit_identity_to_uuid("carol")) == newer["sessionId"]
 
@@ -153,26 +153,26 @@ async def test_of_many_starts_at_once_one_session_per_user_leaves_one(quiet_live
         assert ended.count(False) == 1
 
 
-async def test_an_operator_starts_nothing_and_ends_anything(production: World):
+async def test_an_operator_starts_nothing_and_ends_anything(anywhere: World):
     body = {"userName": "alice"}
-    refused = await production.client.post("/api/session/start", json=body, headers=OPERATOR)
+    refused = await anywhere.client.post("/api/session/start", json=body, headers=OPERATOR)
     assert refused.status_code == 403
-    started = await production.start()
+    started = await anywhere.start()
     ending = {"sessionId": started["sessionId"]}
-    ended = await production.client.post("/api/session/end", json=ending, headers=OPERATOR)
+    ended = await anywhere.client.post("/api/session/end", json=ending, headers=OPERATOR)
     assert ended.status_code == 200
 
 
-async def test_a_users_name_is_what_they_are_called_and_not_who_they_are(production: World):
-    started = await production.start("Somebody Else", headers=bearer(user_token(ALICE)))
-    claims = claims_of(started["token"], production.livekit)
+async def test_a_users_name_is_what_they_are_called_and_not_who_they_are(anywhere: World):
+    started = await anywhere.start("Somebody Else", headers=bearer(user_token(ALICE)))
+    claims = claims_of(started["token"], anywhere.livekit)
     assert (claims["sub"], claims["name"]) == (ALICE, "Somebody Else")
 
 
 @pytest.mark.parametrize("name", ["ns:acme", "anon:1"])
-async def test_a_back_end_names_nobody_of_a_reserved_prefix(production: World, name):
+async def test_a_back_end_names_nobody_of_a_reserved_prefix(anywhere: World, name):
     body = {"userName": name}
-    answer = await production.client.post("/api/session/start", json=body, headers=BACKEND)
+    answer = await anywhere.client.post("/api/session/start", json=body, headers=BACKEND)
     assert answer.status_code == 400
     assert "userName" in answer.json()["detail"]
 
@@ -189,32 +189,32 @@ async def test_a_back_end_names_nobody_of_a_reserved_prefix(production: World, n
         {"userName": "a", "openingLine": "x" * 1001},
     ],
 )
-async def test_what_cannot_be_used_is_refused_with_its_field(production: World, body):
-    answer = await production.client.post("/api/session/start", json=body, headers=BACKEND)
+async def test_what_cannot_be_used_is_refused_with_its_field(anywhere: World, body):
+    answer = await anywhere.client.post("/api/session/start", json=body, headers=BACKEND)
     assert answer.status_code == 422
     wrong = next((name for name in ("openingLine", "voiceId") if name in body), "userName")
     assert [each["field"] for each in answer.json()["errors"]] == [wrong]
     assert wrong in answer.json()["detail"]
 
 
-async def test_half_of_a_character_is_no_name(production: World):
+async def test_half_of_a_character_is_no_name(anywhere: World):
     content = b'{"userName": "\\ud800"}'
     headers = {**BACKEND, "Content-Type": "application/json"}
-    answer = await production.client.post("/api/session/start", content=content, headers=headers)
+    answer = await anywhere.client.post("/api/session/start", content=content, headers=headers)
     assert answer.status_code == 422
 
 
-async def test_a_body_that_is_not_json_is_refused(production: World):
+async def test_a_body_that_is_not_json_is_refused(anywhere: World):
     headers = {**BACKEND, "Content-Type": "application/json"}
-    answer = await production.client.post("/api/session/start", content=b"{", headers=headers)
+    answer = await anywhere.client.post("/api/session/start", content=b"{", headers=headers)
     assert answer.status_code == 400
 
 
-async def test_a_start_without_livekit_leaves_nothing(production: World, monkeypatch):
-    parts: Parts = production.parts
+async def test_a_start_without_livekit_leaves_nothing(anywhere: World, monkeypatch):
+    parts: Parts = anywhere.parts
     unreachable = api.LiveKitAPI("http://127.0.0.1:9", "key", "secret" * 6)
     monkeypatch.setattr(parts.rooms, "_livekit", unreachable)
-    answer = await production.client.post(
+    answer = await anywhere.client.post(
         "/api/session/start", json={"userName": "frank"}, headers=BACKEND
     )
     await unreachable.aclose()
@@ -224,12 +224,12 @@ async def test_a_start_without_livekit_leaves_nothing(production: World, monkeyp
     assert newest is None or await parts.state.records.has_ended(newest)
 
 
-async def test_a_start_without_redis_is_a_503(production: World, monkeypatch):
+async def test_a_start_without_redis_is_a_503(anywhere: World, monkeypatch):
     async def gone(*_, **__):
         raise StateUnreachableError("gone")
 
-    monkeypatch.setattr(production.parts.state.records, "add", gone)
-    answer = await production.client.post(
+    monkeypatch.setattr(anywhere.parts.state.records, "add", gone)
+    answer = await anywhere.client.post(
         "/api/session/start", json={"userName": "grace"}, headers=BACKEND
     )
     assert answer.status_code == 503

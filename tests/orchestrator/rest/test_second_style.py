@@ -21,12 +21,12 @@ from tests.orchestrator.rest.world import (
 
 
 @pytest.fixture
-async def registered(production: World) -> World:
+async def registered(anywhere: World) -> World:
     """Two namespaces that nobody else's test uses."""
-    production.acme = f"acme-{uuid.uuid4().hex[:8]}"
-    production.other = f"other-{uuid.uuid4().hex[:8]}"
-    await production.register(production.acme, production.other)
-    return production
+    anywhere.acme = f"acme-{uuid.uuid4().hex[:8]}"
+    anywhere.other = f"other-{uuid.uuid4().hex[:8]}"
+    await anywhere.register(anywhere.acme, anywhere.other)
+    return anywhere
 
 
 def headers_of(namespace: str) -> dict[str, str]:
@@ -192,17 +192,17 @@ async def test_operators_list_sessions_page_by_page(registered: World):
     assert refused.status_code == 403
 
 
-async def test_a_back_end_registers_and_unregisters_namespaces(production: World):
+async def test_a_back_end_registers_and_unregisters_namespaces(anywhere: World):
     name = f"new-{uuid.uuid4().hex[:8]}"
     path = f"/api/v1/namespaces/{name}"
     body = {"key_hash": key_hash_of(name)}
-    assert (await production.client.put(path, json=body)).status_code == 401
-    assert (await production.client.put(path, json=body, headers=OPERATOR)).status_code == 403
-    assert (await production.client.put(path, json=body, headers=BACKEND)).status_code == 200
-    assert (await production.create(name)).status_code == 201
-    assert (await production.client.delete(path, headers=BACKEND)).status_code == 200
-    assert (await production.client.delete(path, headers=BACKEND)).status_code == 404
-    assert (await production.create(name)).status_code == 401
+    assert (await anywhere.client.put(path, json=body)).status_code == 401
+    assert (await anywhere.client.put(path, json=body, headers=OPERATOR)).status_code == 403
+    assert (await anywhere.client.put(path, json=body, headers=BACKEND)).status_code == 200
+    assert (await anywhere.create(name)).status_code == 201
+    assert (await anywhere.client.delete(path, headers=BACKEND)).status_code == 200
+    assert (await anywhere.client.delete(path, headers=BACKEND)).status_code == 404
+    assert (await anywhere.create(name)).status_code == 401
 
 
 async def test_a_session_whose_agent_is_ready_says_so(registered: World):

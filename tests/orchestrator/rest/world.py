@@ -124,6 +124,9 @@ async def orchestrating(
             "LIVEKIT_API_SECRET": livekit.api_secret,
             "LIVEKIT_AGENT_NAME": "assistant",
             "MEMORY_ENABLED": "false",
+            # Other tests' orchestrators have rooms on the same server.
+            "RECONCILE_AGE_S": "3600",
+            "RECONCILE_EVERY_S": "3600",
             "REDIS_URL": redis_url,
             **environ,
         }
