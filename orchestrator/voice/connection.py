@@ -20,6 +20,7 @@ from orchestrator.voice.queues import Inbox, Outbox, TooSlowError
 logger = logging.getLogger("orchestrator.voice")
 
 _SAY_GOODBYE_WITHIN_S = 2.0
+_MOST_TYPED = 32
 
 _SESSION_IS_OVER = frozenset(
     {rtc.DisconnectReason.ROOM_DELETED, rtc.DisconnectReason.PARTICIPANT_REMOVED}
@@ -62,6 +63,7 @@ class VoiceConnection:
         self._rates = ClientRates(sample_rate)
         self._inbox = Inbox(sample_rate)
         self._outbox = Outbox(sample_rate)
+        self._typed: asyncio.Queue[str] = asyncio.Queue(_MOST_TYPED)
         self._departed: asyncio.Future[Departure] = asyncio.get_running_loop().create_future()
         self._joined = asyncio.Event()
         self.participant = VoiceParticipant(
@@ -82,6 +84,7 @@ class VoiceConnection:
             self._task(self._read(), "read"),
             self._task(self._join(on_joined), "join"),
             self._task(self._feed(), "feed"),
+            self._task(self._type(), "type"),
         ]
         try:
             return await self._departed
@@ -199,10 +202,13 @@ class VoiceConnection:
         if isinstance(frame, frames.End):
             self.depart(departure.ENDED)
             return
-        await self._joined.wait()
         if isinstance(frame, frames.Typed):
             self._count(MESSAGES)
-            await self.participant.type(frame.text)
+            if self._typed.full():
+                raise frames.BadFrameError(
+                    "too_fast", frames.FORBIDDEN, "wait until what you typed has been taken"
+                )
+            self._typed.put_nowait(frame.text)
         else:
             await self._interrupt()
 
@@ -216,6 +222,11 @@ class VoiceConnection:
         while True:
             await self.participant.hear(await self._inbox.take())
             self._count(PROCESSED)
+
+    async def _type(self) -> None:
+        await self._joined.wait()
+        while True:
+            await self.participant.type(await self._typed.get())
 
     async def _write(self) -> None:
         while (item := await self._outbox.take()) is not None:

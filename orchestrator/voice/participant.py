@@ -21,6 +21,7 @@ _SPEAKING = "speaking"
 _ABSENT = "absent"
 _CONNECT_WITHIN_S = 5.0
 _LEAVE_WITHIN_S = 3.0
+_HEARD_BY_AGENT_WITHIN_S = 5.0
 _QUEUE_MS = 200
 
 LOST = rtc.DisconnectReason.USER_UNAVAILABLE
@@ -64,6 +65,7 @@ class VoiceParticipant:
         self._room = rtc.Room()
         self._tasks: set[asyncio.Task[None]] = set()
         self._joining: asyncio.Task[None] | None = None
+        self._heard_by_agent: asyncio.Task[None] | None = None
         self._leaving = False
         self._voice = AgentVoice(sample_rate, listener.on_voice)
         self._transcripts = Transcripts(self._on_said)
@@ -104,7 +106,16 @@ class VoiceParticipant:
             await self._microphone.capture_frame(frame)
 
     async def type(self, text: str) -> None:
-        """Type a turn for the client."""
+        """Type a turn for the client, once the agent has seen that the client is there.
+
+        An agent leaves alone what somebody types of whom it has not been told yet; it takes
+        their audio as soon as it has.
+        """
+        if self._heard_by_agent is not None:
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(
+                    asyncio.shield(self._heard_by_agent), _HEARD_BY_AGENT_WITHIN_S
+                )
         await self._room.local_participant.send_text(text, topic=_CHAT_TOPIC)
 
     def hush(self) -> None:
@@ -126,12 +137,16 @@ class VoiceParticipant:
         )
         track = rtc.LocalAudioTrack.create_audio_track("microphone", self._microphone)
         options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
-        await room.local_participant.publish_track(track, options)
+        published = await room.local_participant.publish_track(track, options)
+        self._heard_by_agent = asyncio.create_task(
+            published.wait_for_subscription(), name="voice: heard by the agent"
+        )
         for participant in room.remote_participants.values():
             self._look_at(participant)
 
     async def _give_back(self) -> None:
-        tasks = [*self._tasks, *([self._joining] if self._joining is not None else [])]
+        own = (self._joining, self._heard_by_agent)
+        tasks = [*self._tasks, *(each for each in own if each is not None)]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

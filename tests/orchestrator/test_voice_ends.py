@@ -86,7 +86,8 @@ async def test_a_killed_client_is_told_of_within_a_second_and_may_come_back(worl
             events.get_nowait()
         async with talking(await world.fresh_url(url)) as (turns, _, said):
             await turns.client.type("hello")
-            await turns.until(lambda: ("agent", "Hello to you.") in said)
+            with anyio.fail_after(20):
+                await turns.until(lambda: ("agent", "Hello to you.") in said)
             assert not any(GREETING in text for _, text in said)  # the conversation went on
             kinds = {events.get_nowait()[0].type for _ in range(events.qsize())}
             assert EventType.RECONNECTED.value in kinds
