@@ -64,7 +64,7 @@ class VoiceParticipant:
         self._listener = listener
         self._room = rtc.Room()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._joining: asyncio.Task[None] | None = None
+        self._connecting: asyncio.Task[None] | None = None
         self._heard_by_agent: asyncio.Task[None] | None = None
         self._leaving = False
         self._voice = AgentVoice(sample_rate, listener.on_voice)
@@ -80,9 +80,24 @@ class VoiceParticipant:
         Raises:
             rtc.ConnectError: LiveKit is out of reach, or refuses.
         """
-        # A task of its own, as a connect that is cancelled leaves a participant behind.
-        self._joining = asyncio.create_task(self._join(), name="voice: join")
-        await asyncio.shield(self._joining)
+        room = self._room
+        # Before connect, or a quick greeting is lost.
+        room.register_text_stream_handler(TOPIC, self._on_text)
+        room.on("track_subscribed", self._on_track)
+        room.on("participant_attributes_changed", self._on_attributes)
+        room.on("participant_connected", self._look_at)
+        room.on("participant_disconnected", self._on_gone)
+        room.on("disconnected", self._on_disconnected)
+        options = rtc.RoomOptions(connect_timeout=_CONNECT_WITHIN_S)
+        # A task of its own, which nobody cancels: the SDK ends the whole process (SIGTERM) when
+        # a connection that it has made is not taken.
+        self._connecting = asyncio.create_task(
+            room.connect(self._url, self._token, options), name="voice: connect"
+        )
+        await asyncio.shield(self._connecting)
+        await self._publish()
+        for participant in room.remote_participants.values():
+            self._look_at(participant)
 
     async def leave(self, *, for_good: bool) -> None:
         """Leave, where it was joined, and give back what is held.
@@ -92,8 +107,8 @@ class VoiceParticipant:
         """
         self._leaving = True
         try:
-            if self._joining is not None:
-                await asyncio.wait({self._joining}, timeout=_CONNECT_WITHIN_S + 1)
+            if self._connecting is not None:
+                await asyncio.wait({self._connecting})  # the SDK's own time-outs bound it
             reason = rtc.DisconnectReason.CLIENT_INITIATED if for_good else LOST
             with suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._room.disconnect(reason=reason), _LEAVE_WITHIN_S)
@@ -123,29 +138,16 @@ class VoiceParticipant:
         if self._agent_state == _SPEAKING:
             self._voice.hush()
 
-    async def _join(self) -> None:
-        room = self._room
-        # Before connect, or a quick greeting is lost.
-        room.register_text_stream_handler(TOPIC, self._on_text)
-        room.on("track_subscribed", self._on_track)
-        room.on("participant_attributes_changed", self._on_attributes)
-        room.on("participant_connected", self._look_at)
-        room.on("participant_disconnected", self._on_gone)
-        room.on("disconnected", self._on_disconnected)
-        await room.connect(
-            self._url, self._token, rtc.RoomOptions(connect_timeout=_CONNECT_WITHIN_S)
-        )
+    async def _publish(self) -> None:
         track = rtc.LocalAudioTrack.create_audio_track("microphone", self._microphone)
         options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
-        published = await room.local_participant.publish_track(track, options)
+        published = await self._room.local_participant.publish_track(track, options)
         self._heard_by_agent = asyncio.create_task(
             published.wait_for_subscription(), name="voice: heard by the agent"
         )
-        for participant in room.remote_participants.values():
-            self._look_at(participant)
 
     async def _give_back(self) -> None:
-        own = (self._joining, self._heard_by_agent)
+        own = (self._connecting, self._heard_by_agent)
         tasks = [*self._tasks, *(each for each in own if each is not None)]
         for task in tasks:
             task.cancel()

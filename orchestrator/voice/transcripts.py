@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from livekit import rtc
+from livekit.rtc.data_stream import StreamError
 
 TOPIC = "lk.transcription"
 
@@ -34,10 +35,13 @@ class Transcripts:
         attributes = reader.info.attributes or {}
         segment = attributes.get(_SEGMENT, reader.info.stream_id)
         said = ""
-        async for piece in reader:
-            said += piece
-            if who == "agent" and said.strip():
-                self._tell(who, segment, said, False)
+        try:
+            async for piece in reader:
+                said += piece
+                if who == "agent" and said.strip():
+                    self._tell(who, segment, said, False)
+        except StreamError:
+            return  # its sender, or the room, has gone in the middle
         final = who == "agent" or attributes.get(_FINAL) == "true"
         if said.strip():
             self._tell(who, segment, said, final)

@@ -178,7 +178,7 @@ async def test_a_client_that_reads_nothing_is_given_up_and_others_hear_on(world)
     async with world.events(slow_url) as events, talking(url) as (turns, _, _):
         reader = socket.create_connection(("127.0.0.1", world.orchestrator.port))
         reader.sendall(_handshake(slow_url))
-        assert await turns.type("hello", 20)
+        await turns.hear(20)
         event, _ = await asyncio.wait_for(events.get(), 20)
         assert event.reason is Reason.TIMEOUT
         assert await turns.type("hello", 20) == "Hello to you."

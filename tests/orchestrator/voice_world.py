@@ -207,6 +207,7 @@ def voice_world(folder: Path, redis_url: str) -> Iterator[VoiceWorld]:
             "MAX_SESSIONS_PER_USER": "300",
             "RATE_LIMIT": "10000/minute",
             "VOICE_PING_S": str(PING_S),
+            "PYTHONFAULTHANDLER": "1",
         }
         orchestrator = running.enter_context(Orchestrator(livekit.info, own))
         yield VoiceWorld(livekit, orchestrator, worker, redis_url, openai, deepgram)
