@@ -93,6 +93,11 @@ bench-recall: $(DEVELOPMENT) ## what the search finds: make bench-recall FILE=co
 	@$(BIN)/python -m devstack install
 	@$(BIN)/python -m benchmarks.recall --backend both "$(FILE)"
 
+.PHONY: bench-voice
+bench-voice: $(DEVELOPMENT) ## a spoken answer over /ws/voice, beside WebRTC
+	@$(BIN)/python -m devstack install livekit redis
+	@$(BIN)/python -m benchmarks.voice_round_trip
+
 .PHONY: bench-memory
 bench-memory: $(DEVELOPMENT) ## how fast memory answers and stores in a store of a million
 	@$(BIN)/python -m devstack install

@@ -117,11 +117,13 @@ async def test_a_ticket_opens_one_connection_and_stands_in_no_log(world):
             async with talking(url):
                 pass
         await turns.end()
-    other = await world.create()
-    stolen = other.replace(session_of(other), session_of(await world.create()))
+    other, third = await world.create(), await world.create()
+    stolen = other.replace(session_of(other), session_of(third))
     with pytest.raises(ConversationOverError, match="401"):
         async with talking(stolen):
             pass
+    for each in (other, third):
+        await world.delete(each)
     log = world.orchestrator.log()
     for each in (url, other):
         assert each.partition("ticket=")[2] not in log
