@@ -72,6 +72,7 @@ async def _measure(world: VoiceWorld, turns: int) -> dict[str, list[float]]:
             if number and answer.first_voice_s is not None:  # the first turn warms both up
                 times[WEBSOCKET].append(answer.first_voice_s * 1000)
                 times[WEBRTC].append(over_webrtc_s * 1000)
+            print(".", end="", flush=True)
         await over_websocket.end()
     return times
 

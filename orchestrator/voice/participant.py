@@ -22,7 +22,9 @@ _ABSENT = "absent"
 _CONNECT_WITHIN_S = 5.0
 _LEAVE_WITHIN_S = 3.0
 _HEARD_BY_AGENT_WITHIN_S = 5.0
-_QUEUE_MS = 200
+_QUEUE_MS = 300
+_CUSHION_MS = 60
+"""Silence before what comes when nothing waits: a frame that is late by less leaves no gap."""
 
 LOST = rtc.DisconnectReason.USER_UNAVAILABLE
 """Of the reasons that a participant may give, LiveKit passes on this one, rejection and none:
@@ -70,6 +72,8 @@ class VoiceParticipant:
         self._voice = AgentVoice(sample_rate, listener.on_voice)
         self._transcripts = Transcripts(self._on_said)
         self._microphone = rtc.AudioSource(native_rate(sample_rate), 1, queue_size_ms=_QUEUE_MS)
+        samples = native_rate(sample_rate) * _CUSHION_MS // 1000
+        self._cushion = rtc.AudioFrame(bytes(2 * samples), native_rate(sample_rate), 1, samples)
         self._convert = Converter(sample_rate, native_rate(sample_rate))
         self._agent_state = _ABSENT
         self._spoken_over = False
@@ -117,6 +121,8 @@ class VoiceParticipant:
 
     async def hear(self, pcm: bytes) -> None:
         """Speak for the client: 16-bit mono PCM at its rate; waits while LiveKit takes none."""
+        if not self._microphone.queued_duration:
+            await self._microphone.capture_frame(self._cushion)
         for frame in self._convert.convert(pcm):
             await self._microphone.capture_frame(frame)
 
