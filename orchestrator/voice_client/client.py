@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +15,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 FRAME_MS = 20
+_AHEAD_S = 0.1
 
 _CLOSE_WITHIN_S = 3.0
 
@@ -43,6 +45,10 @@ class VoiceClient:
         sample_rate: in Hz, of both directions.
         headers: such as an Authorization, where the URL has no ticket.
         on_voice: takes the agent's voice, 16-bit little-endian mono PCM.
+
+    Attributes:
+        spoken_until: when what was sent will have been heard at its own pace, on
+            time.monotonic()'s clock.
     """
 
     def __init__(
@@ -57,6 +63,7 @@ class VoiceClient:
         self.sample_rate = sample_rate
         self._headers = dict(headers or {})
         self._on_voice = on_voice
+        self.spoken_until = 0.0
         self._socket: ClientConnection | None = None
 
     async def __aenter__(self) -> Self:
@@ -94,14 +101,15 @@ class VoiceClient:
             return  # without a close frame; the caller misses the notice "closed"
 
     async def play(self, pcm: bytes) -> None:
-        """Speak: send 16-bit mono PCM at its own pace; silence fills its last frame."""
+        """Speak: send 16-bit mono PCM at its own pace; silence fills its last frame.
+
+        It is sent a little ahead, so that a moment in which nothing could be sent leaves no gap.
+        """
         step = self.sample_rate * FRAME_MS // 1000 * 2
-        loop = asyncio.get_running_loop()
-        due = loop.time()
         for start in range(0, len(pcm), step):
+            await asyncio.sleep(max(0.0, self.spoken_until - _AHEAD_S - time.monotonic()))
             await self.send(pcm[start : start + step].ljust(step, b"\0"))
-            due += FRAME_MS / 1000
-            await asyncio.sleep(max(0.0, due - loop.time()))
+            self.spoken_until = max(self.spoken_until, time.monotonic()) + FRAME_MS / 1000
 
     async def send(self, pcm: bytes) -> None:
         """Send 10 to 100 ms of audio.

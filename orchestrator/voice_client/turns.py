@@ -101,7 +101,7 @@ class Turns:
         tail = silent_tail(pcm)
         async with self._speaking:
             await self.client.play(pcm[: len(pcm) - tail])
-            ended_at = time.monotonic()
+            ended_at = self.client.spoken_until
             self._voice.sounded_at = None
             await self.client.play(pcm[len(pcm) - tail :])
         text = await self.hear(timeout_s)
