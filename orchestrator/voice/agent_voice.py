@@ -57,6 +57,7 @@ class AgentVoice:
     def hush(self) -> None:
         """Pass nothing on until `unhush`."""
         self._hushed = True
+        self._silent_s = _PAUSE_S
 
     def unhush(self) -> None:
         """Pass the voice on again."""
