@@ -72,7 +72,7 @@ async def test_every_sample_rate_is_heard_and_spoken_and_typed_turns_mix(world, 
 
 async def test_an_interrupt_stops_the_agent_and_the_conversation_goes_on(world):
     url = await world.create()
-    async with talking(url) as (turns, voice, _):
+    async with talking(url) as (turns, voice, said):
         await turns.hear(20)
         await turns.client.type("tell me a long story")
         await turns.until(lambda: turns.state == "speaking")
@@ -81,8 +81,8 @@ async def test_an_interrupt_stops_the_agent_and_the_conversation_goes_on(world):
         heard = len(voice.pcm)
         await turns.until(lambda: turns.state == "listening")
         assert len(voice.pcm) - heard < 0.3 * 32_000  # what was on its way
-        turns.forget_answers()
-        assert await turns.type("hello", 20) == "Hello to you."
+        await turns.client.type("hello")
+        await turns.until(lambda: ("agent", "Hello to you.") in said)
         await turns.end()
 
 
