@@ -98,6 +98,11 @@ bench-release: $(DEVELOPMENT) ## how soon a job is silent and pays nobody when i
 	@$(BIN)/python -m devstack install
 	@$(BIN)/python -m benchmarks.release
 
+.PHONY: bench-voice
+bench-voice: $(DEVELOPMENT) ## a spoken answer over /ws/voice, beside WebRTC
+	@$(BIN)/python -m devstack install livekit redis
+	@$(BIN)/python -m benchmarks.voice_round_trip
+
 .PHONY: bench-memory
 bench-memory: $(DEVELOPMENT) ## how fast memory answers and stores in a store of a million
 	@$(BIN)/python -m devstack install

@@ -75,3 +75,4 @@ class OrchestratorSettings(Group):
     reconcile_every_s: float = Field(60.0, alias="RECONCILE_EVERY_S", gt=0)
     reconcile_age_s: float = Field(30.0, alias="RECONCILE_AGE_S", ge=0)
     term_grace_s: float = Field(5.0, alias="TERM_GRACE_S", gt=0)
+    voice_ping_s: float = Field(5.0, alias="VOICE_PING_S", gt=0)

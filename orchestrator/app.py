@@ -14,6 +14,7 @@ from orchestrator.answers import add_error_answers
 from orchestrator.guards import BodyLimit, LoopbackOnly, Outermost
 from orchestrator.parts import Parts, open_parts
 from orchestrator.routes import namespaced, namespaces, operations, people, session, token, webhook
+from orchestrator.voice import route as voice
 
 _LOOPBACK_ORIGIN = r"https?://(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d{1,5})?"
 
@@ -49,6 +50,7 @@ def create_app(settings: Settings, parts: Parts | None = None) -> FastAPI:
     _add_guards(app, settings)
     for module in (session, namespaced, namespaces, token, people, webhook, operations):
         app.include_router(module.router)
+    app.include_router(voice.router)
     return app
 
 

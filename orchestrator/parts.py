@@ -32,6 +32,7 @@ from orchestrator.service import SessionService
 from orchestrator.spawners.dispatch import DispatchSpawner
 from orchestrator.spawners.spawner import Spawner
 from orchestrator.token_service import TokenService
+from orchestrator.voice.serving import Voice, open_voice
 from orchestrator.webhooks.incoming import LiveKitWebhooks
 from orchestrator.webhooks.outgoing import SessionWebhooks
 from sessions import SessionState, StateUnreachableError, open_session_state
@@ -60,6 +61,7 @@ class Parts:
     token_service: TokenService
     tokens: JoinTokens
     people: PeopleAccess
+    voice: Voice
     health: Health
 
 
@@ -79,6 +81,19 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
         endings, webhooks = await _watching(enter, settings, state, events, rooms, spawner)
         callers = await enter(aclosing(Callers(settings, state)))
         tokens = JoinTokens(settings.worker.livekit_api_key, settings.worker.livekit_api_secret)
+        proxies = TrustedProxies(settings.orchestrator.trusted_proxies)
+        voice = await enter(
+            open_voice(
+                settings,
+                state=state,
+                events=events,
+                rooms=rooms,
+                endings=endings,
+                callers=callers,
+                proxies=proxies,
+                tokens=tokens,
+            )
+        )
         yield Parts(
             settings=settings,
             state=state,
@@ -91,13 +106,14 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
                 settings, state=state, rooms=rooms, spawner=spawner, endings=endings
             ),
             callers=callers,
-            proxies=TrustedProxies(settings.orchestrator.trusted_proxies),
+            proxies=proxies,
             limits=await enter(aclosing(RateLimits(settings))),
             token_service=TokenService(
                 settings, state=state, rooms=rooms, callers=callers, tokens=tokens
             ),
             tokens=tokens,
             people=await enter(aclosing(open_people_access(settings))),
+            voice=voice,
             health=Health(settings, state=state, rooms=rooms, spawner=spawner),
         )
 

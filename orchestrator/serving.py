@@ -16,6 +16,7 @@ from orchestrator.app import create_app
 from orchestrator.callers.user_token import UserTokens
 from orchestrator.log_lines import write_log_lines
 from orchestrator.parts import open_parts
+from orchestrator.voice.serving import server_options
 
 logger = logging.getLogger("orchestrator")
 
@@ -49,6 +50,7 @@ async def serve(settings: Settings, given: argparse.Namespace) -> int:
                 proxy_headers=False,  # addresses.py believes TRUSTED_PROXIES only
                 server_header=False,
                 timeout_graceful_shutdown=_SHUTDOWN_S,
+                **server_options(settings),
             )
         )
         with _signals_end_serving_only():

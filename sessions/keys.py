@@ -52,6 +52,11 @@ def counts(session_id: str) -> str:
     return f"session:{session_id}:counts"
 
 
+def tickets(session_id: str) -> str:
+    """Return the name of the sorted set with the hashes of a session's tickets, by expiry."""
+    return f"session:{session_id}:tickets"
+
+
 def tts_active(session_id: str) -> str:
     """Return the name of the flag that says whether a session's agent is speaking."""
     return f"tts:active:{session_id}"
@@ -79,5 +84,5 @@ def lease(name: str) -> str:
 
 def of_session(session_id: str) -> list[str]:
     """Return the names of all keys that belong to one session alone."""
-    makers = (session, agent_pid, agent_health, agent_logs, tasks, counts, tts_active)
+    makers = (session, agent_pid, agent_health, agent_logs, tasks, counts, tickets, tts_active)
     return [make(session_id) for make in makers]

@@ -261,6 +261,31 @@ class Marks(Protocol):
         ...
 
 
+class Tickets(Protocol):
+    """What lets somebody into one session once; only hashes of them are kept."""
+
+    async def put(self, session_id: str, ticket_hash: str, *, for_s: float) -> bool:
+        """Keep a ticket's hash.
+
+        Args:
+            session_id: the session into which it lets.
+            ticket_hash: of the ticket.
+            for_s: seconds for which it is good.
+
+        Returns:
+            False where the session does not live, so that nothing was kept.
+        """
+        ...
+
+    async def take(self, session_id: str, ticket_hash: str) -> bool:
+        """Use a ticket up; of many who try at once, one does.
+
+        Returns:
+            Whether it was good for this session. One for another session stays good there.
+        """
+        ...
+
+
 class Namespaces(Protocol):
     """The namespaces that may create sessions, each with its registered key hash."""
 
@@ -314,6 +339,7 @@ class SessionState(Protocol):
     cleanups: CleanupLedger
     agents: AgentReports
     marks: Marks
+    tickets: Tickets
     namespaces: Namespaces
     conversations: Conversations
 

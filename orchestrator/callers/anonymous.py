@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 from hashlib import sha256
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
 from orchestrator.callers.caller import ANONYMOUS_PREFIX, new_anonymous_identity
@@ -24,7 +24,7 @@ class AnonymousCookie:
     def __init__(self, secret: bytes) -> None:
         self._secret = secret
 
-    def identity_of(self, request: Request, response: Response) -> str:
+    def identity_of(self, request: HTTPConnection, response: Response) -> str:
         """Return a browser's identity; a new one goes into the answer's cookie."""
         identity = self._read(request.cookies.get(COOKIE, ""))
         if identity is None:

@@ -6,7 +6,7 @@ import hmac
 import secrets
 from hashlib import sha256
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
 from config import Settings
@@ -47,11 +47,11 @@ class Callers:
         self._secret = hmac.new(livekit_secret.encode(), b"callers", sha256).digest()
         self._cookie = AnonymousCookie(self._secret)
 
-    async def identify(self, request: Request, response: Response) -> Caller:
+    async def identify(self, request: HTTPConnection, response: Response) -> Caller:
         """Return who calls.
 
         Args:
-            request: the request.
+            request: the request, or a WebSocket's handshake.
             response: the answer, which in development may get a cookie.
 
         Raises:
@@ -97,7 +97,7 @@ class Callers:
         identity = f"{NAMESPACE_PREFIX}{namespace_id}"
         return Caller(CallerKind.NAMESPACE, self._creator(identity), identity)
 
-    def _refuse_unchecked(self, request: Request, caller: Caller | None) -> None:
+    def _refuse_unchecked(self, request: HTTPConnection, caller: Caller | None) -> None:
         """Let a namespace whose key hash nobody checks reach its sessions, and nothing else."""
         checked = caller is not None or self._checks_namespaces
         if not checked and not request.url.path.startswith(_UNCHECKED_REACH):
@@ -128,7 +128,7 @@ class Callers:
         return creator_id(self._secret, name)
 
 
-def _credential(request: Request) -> str | None:
+def _credential(request: HTTPConnection) -> str | None:
     scheme, _, value = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer" and value.strip():
         return value.strip()

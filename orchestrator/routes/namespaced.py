@@ -19,6 +19,8 @@ from orchestrator.routes.entry import (
     spend_address,
 )
 from orchestrator.service import Device
+from orchestrator.voice.admission import may_speak_in
+from orchestrator.voice.tickets import PATH
 from orchestrator.wire import KeyHash, Label, NamespaceId, SessionId, moment
 from sessions import SessionRecord, SessionStyle, Task, TaskState
 from sessions.naming import now_ms
@@ -130,7 +132,7 @@ async def create(body: CreateRequest, request: Request, parts: AppParts) -> Crea
     await parts.limits.spend("sessions", f"caller:{namespace.creator}")
     device = Device(body.device_type, body.client_version)
     record = await parts.sessions.create(namespace, body.namespace_id, device)
-    return Created(**_basics(request, record, record.status.value))
+    return Created(**await _basics(request, namespace, record, record.status.value))
 
 
 @router.get("", responses=problems(401, 403, 422, 503))
@@ -156,7 +158,7 @@ async def show(
     record, status = await _found(request, caller, session_id)
     counts = await parts.state.agents.counts(session_id)
     return SessionShown(
-        **_basics(request, record, status),
+        **await _basics(request, caller, record, status),
         message_count=counts.get("messages", 0),
         pending_tasks_count=len(await _pending(request, session_id)),
         device_type=record.device_type,
@@ -220,24 +222,29 @@ async def _pending(request: Request, session_id: str) -> list[Task]:
     return await parts_of(request).state.agents.tasks(session_id, waiting)
 
 
-def _basics(request: Request, record: SessionRecord, status: str) -> dict[str, Any]:
+async def _basics(
+    request: Request, caller: Caller, record: SessionRecord, status: str
+) -> dict[str, Any]:
     return {
         "id": record.id,
         "namespace_id": record.namespace_id,
         "status": status,
         "created_at": moment(record.start_time),
-        "websocket_url": _websocket_url(request, record.id),
+        "websocket_url": await _websocket_url(request, caller, record),
     }
 
 
-def _websocket_url(request: Request, session_id: str) -> str:
-    """Return where the client connects, as the client sees us."""
+async def _websocket_url(request: Request, caller: Caller, record: SessionRecord) -> str:
+    """Return where the client connects, as the client sees us, with a ticket to do so once."""
     parts = parts_of(request)
     origin = parts.proxies.origin_of(request)
     given = parts.settings.orchestrator
     host = origin.host or f"{given.host}:{given.port}"
     scheme = "wss" if origin.secure else "ws"
-    return f"{scheme}://{host}/ws/voice?session_id={session_id}"
+    base = f"{scheme}://{host}"
+    if may_speak_in(caller, record):
+        return await parts.voice.tickets.websocket_url(base, record.id)
+    return f"{base}{PATH}?session_id={record.id}"
 
 
 def _task(task: Task) -> TaskShown:

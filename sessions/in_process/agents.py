@@ -60,6 +60,14 @@ class ProcessAgents:
         record = self._memory.records.get(session_id) or (claim.record if claim else None)
         return Gone(record.agent_gone) if record is not None and record.agent_gone else None
 
+    async def reporting(self) -> list[str]:
+        """See `AgentReports.reporting`."""
+        records = self._memory.records
+        with_pid = [
+            each for each in records.live() if (known := records.get(each)) and known.agent_pid
+        ]
+        return sorted({*with_pid, *self._memory.health.live()})
+
     async def beat(
         self, session_id: str, health: Mapping[str, str], *, lives_s: float, ttl_s: int
     ) -> bool:
@@ -73,14 +81,6 @@ class ProcessAgents:
     async def health(self, session_id: str) -> dict[str, str] | None:
         """See `AgentReports.health`."""
         return self._memory.health.get(session_id)
-
-    async def reporting(self) -> list[str]:
-        """See `AgentReports.reporting`."""
-        records = self._memory.records
-        with_pid = [
-            each for each in records.live() if (known := records.get(each)) and known.agent_pid
-        ]
-        return sorted({*with_pid, *self._memory.health.live()})
 
     async def log(self, session_id: str, lines: Sequence[str], *, ttl_s: int) -> None:
         """See `AgentReports.log`."""

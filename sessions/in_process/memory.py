@@ -81,6 +81,7 @@ class Memory:
     reports: Expiring[dict[str, Any]] = field(init=False)
     health: Expiring[dict[str, str]] = field(init=False)
     marks: Expiring[str] = field(init=False)
+    tickets: Expiring[str] = field(init=False)
     speaking: Expiring[bool] = field(init=False)
     histories: Expiring[str] = field(init=False)
     logs: dict[str, list[str]] = field(default_factory=dict)
@@ -96,6 +97,7 @@ class Memory:
         self.reports = Expiring(self.clock)
         self.health = Expiring(self.clock)
         self.marks = Expiring(self.clock)
+        self.tickets = Expiring(self.clock)
         self.speaking = Expiring(self.clock)
         self.histories = Expiring(self.clock)
 
@@ -108,6 +110,8 @@ class Memory:
         record = self.records.pop(session_id)
         found: list[object] = [record, self.health.pop(session_id), self.speaking.pop(session_id)]
         found += [part.pop(session_id, None) for part in (self.logs, self.tasks, self.counts)]
+        tickets = [each for each in self.tickets.live() if self.tickets.get(each) == session_id]
+        found += [self.tickets.pop(each) for each in tickets]
         if record is not None and self.newest.get(record.user_id) == session_id:
             found.append(self.newest.pop(record.user_id))
         return sum(each is not None for each in found)

@@ -14,6 +14,7 @@ from sessions.state import (
     Marks,
     Namespaces,
     SessionRecords,
+    Tickets,
 )
 
 
@@ -48,6 +49,27 @@ class ProcessMarks:
         key = f"lease {name}"
         if self._memory.marks.get(key) == owner:
             self._memory.marks.pop(key)
+
+
+class ProcessTickets:
+    """See `Tickets`."""
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+
+    async def put(self, session_id: str, ticket_hash: str, *, for_s: float) -> bool:
+        """See `Tickets.put`."""
+        if not self._memory.lives(session_id):
+            return False
+        self._memory.tickets.put(ticket_hash, session_id, for_s)
+        return True
+
+    async def take(self, session_id: str, ticket_hash: str) -> bool:
+        """See `Tickets.take`."""
+        if self._memory.tickets.get(ticket_hash) != session_id:
+            return False
+        self._memory.tickets.pop(ticket_hash)
+        return self._memory.lives(session_id)
 
 
 class ProcessNamespaces:
@@ -87,6 +109,7 @@ class ProcessSessionState:
         self.cleanups: CleanupLedger = ProcessCleanups(memory)
         self.agents: AgentReports = ProcessAgents(memory, records)
         self.marks: Marks = ProcessMarks(memory)
+        self.tickets: Tickets = ProcessTickets(memory)
         self.namespaces: Namespaces = ProcessNamespaces(memory)
         self.conversations: Conversations = ProcessConversations(memory)
 

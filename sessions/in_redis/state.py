@@ -8,6 +8,7 @@ from sessions.in_redis.connection import Connection
 from sessions.in_redis.conversations import RedisConversations
 from sessions.in_redis.marks import RedisMarks, RedisNamespaces
 from sessions.in_redis.records import RedisRecords
+from sessions.in_redis.tickets import RedisTickets
 from sessions.state import (
     AgentReports,
     CleanupLedger,
@@ -15,6 +16,7 @@ from sessions.state import (
     Marks,
     Namespaces,
     SessionRecords,
+    Tickets,
 )
 
 
@@ -33,6 +35,7 @@ class RedisSessionState:
         self.cleanups: CleanupLedger = RedisCleanups(self._connection, fence_s=fence_s)
         self.agents: AgentReports = RedisAgents(self._connection, records)
         self.marks: Marks = RedisMarks(self._connection)
+        self.tickets: Tickets = RedisTickets(self._connection)
         self.namespaces: Namespaces = RedisNamespaces(self._connection)
         self.conversations: Conversations = RedisConversations(self._connection)
 

@@ -354,6 +354,48 @@ async def test_one_owner_at_a_time_has_a_lease(state):
     assert await state.marks.lease(name, owner="b", for_s=30)
 
 
+async def test_a_ticket_lets_in_once_and_of_many_at_once_only_one(state):
+    record = a_session()
+    await state.records.add(record, ttl_s=TTL_S)
+    assert await state.tickets.put(record.id, "a", for_s=30)
+    assert await state.tickets.put(record.id, "b", for_s=30)
+    taken = await asyncio.gather(*(state.tickets.take(record.id, "a") for _ in range(20)))
+    assert sum(taken) == 1
+    assert not await state.tickets.take(record.id, "a")
+    assert await state.tickets.take(record.id, "b")
+
+
+async def test_a_ticket_of_another_session_lets_nobody_in_and_stays_good_there(state):
+    record, other = a_session(), a_session()
+    for each in (record, other):
+        await state.records.add(each, ttl_s=TTL_S)
+    ticket = uuid.uuid4().hex
+    await state.tickets.put(record.id, ticket, for_s=30)
+    assert not await state.tickets.take(other.id, ticket)
+    assert await state.tickets.take(record.id, ticket)
+
+
+async def test_a_ticket_whose_time_is_over_lets_nobody_in(state):
+    record = a_session()
+    await state.records.add(record, ttl_s=TTL_S)
+    await state.tickets.put(record.id, "short", for_s=0.02)
+    await asyncio.sleep(0.03)
+    assert not await state.tickets.take(record.id, "short")
+
+
+async def test_there_is_no_ticket_for_a_session_that_has_ended_or_never_was(state):
+    record = a_session()
+    assert not await state.tickets.put(record.id, "early", for_s=30)
+    await state.records.add(record, ttl_s=TTL_S)
+    await state.tickets.put(record.id, "before", for_s=30)
+    await state.cleanups.claim(record.id, owner="me", reason="end", lease_s=5)
+    assert not await state.tickets.put(record.id, "after", for_s=30)
+    assert not await state.tickets.take(record.id, "before")
+    await state.tickets.put(record.id, "late", for_s=30)
+    await state.cleanups.finish(record.id, owner="me", report={})
+    assert not await state.tickets.take(record.id, "late")
+
+
 async def test_namespaces_are_registered_changed_and_removed(state):
     name = uuid.uuid4().hex
     assert await state.namespaces.key_hash(name) is None
