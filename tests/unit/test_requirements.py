@@ -59,8 +59,9 @@ def pinned(*names: str) -> set[str]:
 def origin_of(module: str) -> str:
     try:
         spec = importlib.util.find_spec(module)
-    except ValueError:  # put there by its library, and silent about where it came from
-        return origin_of(module.rpartition(".")[0])
+    except ValueError:  # put there by its library, which may have left it its file
+        file = getattr(sys.modules[module], "__file__", None)
+        return str(file) if file else origin_of(module.rpartition(".")[0])
     assert spec is not None, f"{module} is not installed"
     return str(spec.origin)
 
