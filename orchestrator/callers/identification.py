@@ -109,7 +109,7 @@ class Callers:
     def _refuse_unchecked(self, request: Request, caller: Caller | None) -> None:
         """Let a namespace whose key hash nobody checks reach its sessions, and nothing else."""
         checked = caller is not None or self._checks_namespaces
-        if not checked and not request.url.path.startswith(_UNCHECKED_REACH):
+        if not checked and not request.scope["path"].startswith(_UNCHECKED_REACH):
             raise UnauthorizedError(_MISSING)
 
     def private_name(self, caller: Caller, name: str) -> str:
