@@ -89,12 +89,18 @@ async def _ours(request: Request, error: Exception) -> JSONResponse:
         raise error
     if error.status == OrchestratorError.status:
         error_id = secrets.token_hex(8)
-        named = {"error_id": error_id, "cause": repr(error.__cause__ or error)}
+        named = {"error_id": error_id, "cause": _cause_of(error)}
         logger.error("a request failed", extra=named)
         return problem(error.status, error.detail, headers=error.headers, error_id=error_id)
     if isinstance(error, UnavailableError):
-        logger.warning("a request could not be served", extra={"cause": str(error)})
+        named = {"detail": error.detail, "cause": _cause_of(error)}
+        logger.warning("a request could not be served", extra=named)
     return problem(error.status, error.detail, headers=error.headers)
+
+
+def _cause_of(error: Exception) -> str:
+    cause = error.__cause__
+    return "none" if cause is None else f"{type(cause).__name__}: {cause}"
 
 
 async def _state_unreachable(request: Request, error: Exception) -> JSONResponse:

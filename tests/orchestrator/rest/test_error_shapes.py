@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from dataclasses import replace
 
 from sessions import StateUnreachableError
 from tests.orchestrator.rest.world import BACKEND, PRODUCTION, World, orchestrating
@@ -57,3 +58,15 @@ async def test_json_that_does_not_say_so_is_told_which_header_is_missing(product
         assert answer.status_code == 422
         assert "Content-Type: application/json" in answer.json()["detail"]
         assert answer.json()["errors"][0]["field"] == "body"
+
+
+async def test_what_livekit_refuses_is_a_503_whose_cause_is_in_the_log(quiet_livekit, caplog):
+    stranger = replace(quiet_livekit, api_secret="not-the-secret-of-this-server-0123456789")
+    async with orchestrating(stranger, **PRODUCTION) as world:
+        body = {"userName": "alice"}
+        answer = await world.client.post("/api/session/start", json=body, headers=BACKEND)
+        assert answer.status_code == 503
+        assert "status=401" not in answer.text
+        causes = [str(getattr(record, "cause", "")) for record in caplog.records]
+        assert any("status=401" in cause for cause in causes)
+        assert all(stranger.api_secret not in cause for cause in causes)
