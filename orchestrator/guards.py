@@ -6,6 +6,7 @@ import logging
 import secrets
 import time
 
+import anyio
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import HTTPConnection
@@ -32,6 +33,7 @@ _SECURITY_HEADERS = {
 }
 _FIRST_ERROR = 400
 _NOT_SHARED = "this origin, method or header is not let in from web pages; see CORS_ORIGINS"
+_TOO_SLOW = "the body did not come in time; send it again"
 _TLS_ONLY = "max-age=31536000"
 
 
@@ -157,11 +159,13 @@ class BodyLimit:
     Args:
         app: what is within.
         most: bytes.
+        within_s: seconds in which the whole of it must come.
     """
 
-    def __init__(self, app: ASGIApp, *, most: int) -> None:
+    def __init__(self, app: ASGIApp, *, most: int, within_s: float = 10.0) -> None:
         self._app = app
         self._most = most
+        self._within_s = within_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request, or refuse it."""
@@ -172,7 +176,12 @@ class BodyLimit:
         if length.isdigit() and int(length) > self._most:
             await self._refusal()(scope, receive, send)
             return
-        body = await self._read(receive)
+        try:
+            with anyio.fail_after(self._within_s):
+                body = await self._read(receive)
+        except TimeoutError:
+            await problem(400, _TOO_SLOW, headers={"Connection": "close"})(scope, receive, send)
+            return
         if body is None:
             await self._refusal()(scope, receive, send)
             return

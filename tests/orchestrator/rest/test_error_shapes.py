@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 from dataclasses import replace
 
+import anyio
+from starlette.types import Message
+
+from orchestrator.guards import BodyLimit
 from sessions import StateUnreachableError
 from tests.orchestrator.rest.world import BACKEND, PRODUCTION, World, orchestrating
 
@@ -70,3 +75,23 @@ async def test_what_livekit_refuses_is_a_503_whose_cause_is_in_the_log(quiet_liv
         causes = [str(getattr(record, "cause", "")) for record in caplog.records]
         assert any("status=401" in cause for cause in causes)
         assert all(stranger.api_secret not in cause for cause in causes)
+
+
+async def test_a_body_that_does_not_come_is_a_400_and_holds_nothing_for_long():
+    sent: list[Message] = []
+
+    async def nobody_gets_here(*_):
+        raise AssertionError("a request without its body was served")
+
+    async def receive() -> Message:
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    guarded = BodyLimit(nobody_gets_here, most=1024, within_s=0.05)
+    with anyio.fail_after(5):
+        await guarded({"type": "http", "headers": []}, receive, send)
+    assert sent[0]["status"] == 400
+    assert set(json.loads(sent[1]["body"])) == {"detail"}
