@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, field_validator
 
@@ -42,4 +43,8 @@ class SessionSettings(Group):
     def _redis_scheme(cls, value: str | None) -> str | None:
         if value is not None and not _REDIS_URL.fullmatch(value):
             raise ValueError("must be a URL that begins with redis://, rediss:// or unix://")
+        try:
+            urlsplit(value or "").port  # noqa: B018 - reading it is what checks it
+        except ValueError:
+            raise ValueError("must have a host and a port such as 127.0.0.1:6379") from None
         return value

@@ -20,6 +20,8 @@ _SETTINGS = {
     # Whatever the developer's .env says for a deployment elsewhere.
     "LIVEKIT_PUBLIC_URL": "",
     "SPAWNER": "livekit",
+    # One address makes all calls here: the default is for many.
+    "RATE_LIMIT": "6000/minute",
     "WEBHOOK_ALLOW_UNSIGNED": "",
 }
 

@@ -47,7 +47,7 @@ class TrustedProxies:
         """Return where a request came from and what it was sent to."""
         peer = request.client.host if request.client else ""
         host = request.headers.get("host", "")
-        secure = request.url.scheme in ("https", "wss")
+        secure = request.scope["scheme"] in ("https", "wss")
         if not self._trusts(peer):
             return Origin(peer, secure, _usable(host))
         headers = request.headers

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import secrets
 from collections.abc import Sequence
 from typing import Any
 
@@ -47,6 +48,9 @@ _MEANINGS = {
 }
 
 
+_NO_JSON = "send JSON, with the header Content-Type: application/json"
+
+
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return what a route documents of its errors; 500 may come from any."""
     return {
@@ -83,9 +87,20 @@ async def _ours(request: Request, error: Exception) -> JSONResponse:
     del request
     if not isinstance(error, OrchestratorError):
         raise error
+    if error.status == OrchestratorError.status:
+        error_id = secrets.token_hex(8)
+        named = {"error_id": error_id, "cause": _cause_of(error)}
+        logger.error("a request failed", extra=named)
+        return problem(error.status, error.detail, headers=error.headers, error_id=error_id)
     if isinstance(error, UnavailableError):
-        logger.warning("a request could not be served", extra={"cause": str(error)})
+        named = {"detail": error.detail, "cause": _cause_of(error)}
+        logger.warning("a request could not be served", extra=named)
     return problem(error.status, error.detail, headers=error.headers)
+
+
+def _cause_of(error: Exception) -> str:
+    cause = error.__cause__
+    return "none" if cause is None else f"{type(cause).__name__}: {cause}"
 
 
 async def _state_unreachable(request: Request, error: Exception) -> JSONResponse:
@@ -94,15 +109,21 @@ async def _state_unreachable(request: Request, error: Exception) -> JSONResponse
 
 
 async def _invalid(request: Request, error: Exception) -> JSONResponse:
-    del request
     if not isinstance(error, RequestValidationError):
         raise error
     if any(each["type"] == "json_invalid" for each in error.errors()):
         return problem(400, "the body is not JSON")
     # What was given is left out: it may be a secret, or about a person.
     found = [{"field": _field(each["loc"]), "message": str(each["msg"])} for each in error.errors()]
+    if [each["loc"] for each in error.errors()] == [("body",)] and not _says_json(request):
+        found = [{"field": "body", "message": _NO_JSON}]
     detail = "; ".join(f"{each['field']}: {each['message']}" for each in found)
     return problem(422, detail, errors=found)
+
+
+def _says_json(request: Request) -> bool:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return kind == "application/json" or kind.endswith("+json")
 
 
 def _field(location: Sequence[int | str]) -> str:

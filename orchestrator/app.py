@@ -6,12 +6,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
-from fastapi.middleware.cors import CORSMiddleware
 
 from config import Settings
 from orchestrator.addresses import TrustedProxies
 from orchestrator.answers import add_error_answers
-from orchestrator.guards import BodyLimit, LoopbackOnly, Outermost
+from orchestrator.guards import BodyLimit, CrossOrigin, LoopbackOnly, Outermost
 from orchestrator.parts import Parts, open_parts
 from orchestrator.routes import namespaced, namespaces, operations, people, session, token, webhook
 from orchestrator.voice import route as voice
@@ -45,6 +44,8 @@ def create_app(settings: Settings, parts: Parts | None = None) -> FastAPI:
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        # One would name http:// behind a proxy that speaks TLS, and take the credential along.
+        redirect_slashes=False,
     )
     add_error_answers(app)
     _add_guards(app, settings)
@@ -60,7 +61,7 @@ def _add_guards(app: FastAPI, settings: Settings) -> None:
     development = given.mode == "development"
     app.add_middleware(BodyLimit, most=given.max_body_bytes)
     app.add_middleware(
-        CORSMiddleware,
+        CrossOrigin,
         allow_origins=list(given.cors_origins),
         allow_origin_regex=_LOOPBACK_ORIGIN if development else None,
         allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],

@@ -6,7 +6,9 @@ import logging
 import secrets
 import time
 
+import anyio
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -29,6 +31,9 @@ _SECURITY_HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+_FIRST_ERROR = 400
+_NOT_SHARED = "this origin, method or header is not let in from web pages; see CORS_ORIGINS"
+_TOO_SLOW = "the body did not come in time; send it again"
 _TLS_ONLY = "max-age=31536000"
 
 
@@ -129,10 +134,23 @@ def _from_elsewhere(scope: Scope) -> str | None:
         return "development mode serves web pages of this machine only"
     if any(name in headers for name in FORWARDED_HEADERS):
         return "development mode is not for use behind a proxy; set ORCHESTRATOR_MODE=production"
-    cross_site = headers.get("sec-fetch-site") == "cross-site"
+    # A browser takes localhost and 127.0.0.1 for two sites; who says an Origin was looked at.
+    cross_site = headers.get("sec-fetch-site") == "cross-site" and not origins
     if cross_site and headers.get("sec-fetch-mode") != "navigate":
         return "development mode serves web pages of this machine only"
     return None
+
+
+class CrossOrigin(CORSMiddleware):
+    """Starlette's, but for the shape of what it refuses."""
+
+    def preflight_response(self, request_headers: Headers) -> Response:
+        """Return the answer to a preflight."""
+        answer = super().preflight_response(request_headers)
+        if answer.status_code < _FIRST_ERROR:
+            return answer
+        kept = {"Vary": answer.headers.get("vary", "Origin")}
+        return problem(answer.status_code, _NOT_SHARED, headers=kept)
 
 
 class BodyLimit:
@@ -141,11 +159,13 @@ class BodyLimit:
     Args:
         app: what is within.
         most: bytes.
+        within_s: seconds in which the whole of it must come.
     """
 
-    def __init__(self, app: ASGIApp, *, most: int) -> None:
+    def __init__(self, app: ASGIApp, *, most: int, within_s: float = 10.0) -> None:
         self._app = app
         self._most = most
+        self._within_s = within_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request, or refuse it."""
@@ -156,7 +176,12 @@ class BodyLimit:
         if length.isdigit() and int(length) > self._most:
             await self._refusal()(scope, receive, send)
             return
-        body = await self._read(receive)
+        try:
+            with anyio.fail_after(self._within_s):
+                body = await self._read(receive)
+        except TimeoutError:
+            await problem(400, _TOO_SLOW, headers={"Connection": "close"})(scope, receive, send)
+            return
         if body is None:
             await self._refusal()(scope, receive, send)
             return

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from config import Settings
 from connection_events import Reason
 from orchestrator.callers import Caller
+from orchestrator.ending.expired import expired_session
 from orchestrator.ending.report import Endings, EndReport
 from orchestrator.errors import (
     ConflictError,
@@ -149,10 +150,14 @@ class SessionService:
     ) -> SessionRecord:
         """Return a live session that the caller may see.
 
+        A namespace's session is still found for a minute after it has expired.
+
         Raises:
             NotFoundError: there is none, or it is somebody else's, or of another style.
         """
         record = await self._state.records.get(session_id)
+        if record is None and style is SessionStyle.NAMESPACE:
+            record = expired_session(await self._state.cleanups.report(session_id))
         if record is None or not caller.may_reach(record):
             raise NotFoundError(_UNKNOWN)
         if style is not None and record.style is not style:
@@ -186,7 +191,7 @@ class SessionService:
         finished = await self._state.cleanups.report(session_id)
         if finished is None:
             raise NotFoundError(_UNKNOWN)
-        return EndReport(**finished)
+        return EndReport.from_stored(finished)
 
     async def page(self, after: str | None, limit: int) -> list[SessionRecord]:
         """Return sessions of everybody in the order in which they began; for operators."""
@@ -247,6 +252,8 @@ class SessionService:
     async def _with_agent_seen(self, record: SessionRecord) -> SessionRecord:
         """Ask LiveKit for the agent where jobs cannot report that they are ready."""
         if self._state.shared or record.status is not SessionStatus.STARTING:
+            return record
+        if await self._state.records.has_ended(record.id):
             return record
         if any(each.is_ready_agent for each in await self._rooms.present(record.room)):
             await self._state.records.update(record.id, status=SessionStatus.READY)

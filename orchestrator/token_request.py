@@ -71,8 +71,8 @@ class TokenRequest(BaseModel):
 class _Wishes(BaseModel):
     """What a front end may tell the agent."""
 
-    opening_line: Line = Field("", validation_alias=_either("opening_line"))
-    voice_id: Voice = Field("", validation_alias=_either("voice_id"))
+    opening_line: Line | None = Field(None, validation_alias=_either("opening_line"))
+    voice_id: Voice | None = Field(None, validation_alias=_either("voice_id"))
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ def _agent(room_config: dict[str, Any]) -> AgentWish:
         return AgentWish()
     first = config.agents[0]
     wishes = _validated(_Wishes, _object(first.metadata), "room_config.agents.metadata")
-    return AgentWish(first.agent_name, wishes.opening_line, wishes.voice_id)
+    return AgentWish(first.agent_name, wishes.opening_line or "", wishes.voice_id or "")
 
 
 def _object(metadata: str) -> dict[str, Any]:

@@ -61,7 +61,7 @@ class TokenService:
             NotFoundError: the room is another caller's, or its session has ended.
             UnavailableError: it cannot be said whose the room is, or LiveKit is not configured.
         """
-        record = self._record(caller, wish)
+        record = await self._record(caller, wish)
         if wish.room is not None:
             await self._check(caller, record.room)
         asked = wish.agent.name
@@ -76,12 +76,12 @@ class TokenService:
             ),
         )
 
-    def _record(self, caller: Caller, wish: JoinWish) -> SessionRecord:
+    async def _record(self, caller: Caller, wish: JoinWish) -> SessionRecord:
         identity = _identity(caller, wish)
         session_id, now = new_session_id(), now_ms()
         return SessionRecord(
             id=session_id,
-            room=session_id if wish.room is None else self._room(caller, wish.room),
+            room=session_id if wish.room is None else await self._room(caller, wish.room),
             identity=identity,
             user_id=livekit_identity_to_uuid(identity),
             creator=caller.creator,
@@ -93,10 +93,22 @@ class TokenService:
             opening_line=wish.agent.opening_line,
         )
 
-    def _room(self, caller: Caller, name: str) -> str:
+    async def _room(self, caller: Caller, name: str) -> str:
+        """Return the room of a name, which for a user or a namespace is theirs alone.
+
+        But not where there is a session's room of that very name: theirs, or another caller's.
+        """
         if caller.kind in (CallerKind.BACKEND, CallerKind.DEVELOPMENT):
             return name
+        if await self._is_of_a_session(name):
+            return name
         return f"{ROOM_PREFIX}{self._callers.private_name(caller, name)}"
+
+    async def _is_of_a_session(self, room: str) -> bool:
+        if await self._state.records.of_room(room) is not None:
+            return True
+        session_id = session_of_room(room)
+        return session_id is not None and await self._state.records.has_ended(session_id)
 
     async def _check(self, caller: Caller, room: str) -> None:
         """Refuse a room that belongs to somebody else, or whose session has ended."""

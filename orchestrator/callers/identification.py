@@ -6,6 +6,7 @@ import hmac
 import secrets
 from hashlib import sha256
 
+from pydantic import TypeAdapter, ValidationError
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
@@ -15,11 +16,15 @@ from orchestrator.callers.caller import NAMESPACE_PREFIX, Caller, CallerKind, cr
 from orchestrator.callers.keys import KeyRing, hash_of
 from orchestrator.callers.user_token import UserTokens
 from orchestrator.errors import ForbiddenError, UnauthorizedError
+from orchestrator.wire import NamespaceId
 from sessions import SessionState
 
 NAMESPACE_HEADER = "X-Namespace-Id"
 KEY_HASH_HEADER = "X-Key-Hash"
 API_KEY_HEADER = "X-API-Key"
+
+_NAMESPACE_ID = TypeAdapter(NamespaceId)
+_WRONG_NAMESPACE = "the namespace or its key hash is wrong"
 
 _UNCHECKED_REACH = ("/api/v1/sessions", "/ws/")
 """Where a namespace is taken at its word with ENCRYPTION_ENABLED=false: not where memories are."""
@@ -83,9 +88,13 @@ class Callers:
             vouched_by: a back end, which acts for any namespace.
 
         Raises:
-            UnauthorizedError: the hash is not the registered one.
+            UnauthorizedError: the hash is not the registered one, or no namespace has such a name.
             ForbiddenError: the one who vouches may not.
         """
+        try:
+            _NAMESPACE_ID.validate_python(namespace_id)
+        except ValidationError:
+            raise UnauthorizedError(_WRONG_NAMESPACE) from None
         if vouched_by is not None and vouched_by.kind is not CallerKind.BACKEND:
             raise ForbiddenError(f"{NAMESPACE_HEADER}: this credential acts for no namespace")
         if vouched_by is None and self._checks_namespaces:
@@ -93,14 +102,14 @@ class Callers:
             # Compared also where there is none, so that time does not tell which there are.
             right = hmac.compare_digest(hash_of(key_hash), hash_of(registered or ""))
             if not registered or not right:
-                raise UnauthorizedError("the namespace or its key hash is wrong")
+                raise UnauthorizedError(_WRONG_NAMESPACE)
         identity = f"{NAMESPACE_PREFIX}{namespace_id}"
         return Caller(CallerKind.NAMESPACE, self._creator(identity), identity)
 
     def _refuse_unchecked(self, request: HTTPConnection, caller: Caller | None) -> None:
         """Let a namespace whose key hash nobody checks reach its sessions, and nothing else."""
         checked = caller is not None or self._checks_namespaces
-        if not checked and not request.url.path.startswith(_UNCHECKED_REACH):
+        if not checked and not request.scope["path"].startswith(_UNCHECKED_REACH):
             raise UnauthorizedError(_MISSING)
 
     def private_name(self, caller: Caller, name: str) -> str:

@@ -12,14 +12,16 @@ import logging
 import os
 import socket
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import Any
 
 import anyio
 
 from config import Settings
 from connection_events import EventChannel, Reason
+from orchestrator.ending.expired import left_behind
 from orchestrator.ending.metrics import CLEANUP_SECONDS, CLEANUPS, FORCED_KILLS, WATCH_FAILURES
 from orchestrator.ending.owned import end_tasks
 from orchestrator.ending.report import EndReport
@@ -171,7 +173,7 @@ class Cleanups:
 
     async def _stored_report(self, session_id: str) -> EndReport | None:
         stored = await self._state.cleanups.report(session_id)
-        return EndReport(**stored) if stored is not None else None
+        return EndReport.from_stored(stored) if stored is not None else None
 
     async def _carry_out(
         self, record: SessionRecord, reason: Reason, asked_by: str
@@ -182,7 +184,7 @@ class Cleanups:
         try:
             report = await self._sequence.carry_out(record, reason)
             self._webhooks.say(SessionEvent.ENDED, record, reason=reason.value, asked_by=asked_by)
-            report = await self._finish(report)
+            report = await self._finish(report, beside=left_behind(record, reason))
         finally:
             await end_tasks([renewing])
         logger.info("[Cleanup] done", extra={**extra, **report.as_dict()})
@@ -192,14 +194,14 @@ class Cleanups:
             FORCED_KILLS.inc()
         return report
 
-    async def _finish(self, report: EndReport) -> EndReport:
+    async def _finish(self, report: EndReport, *, beside: Mapping[str, Any]) -> EndReport:
         """Remove the session's keys, and return the report that everybody gets."""
         session_id = report.session_id
         with anyio.move_on_after(_FINISH_WITHIN_S):
             while True:
                 try:
                     await self._state.cleanups.finish(
-                        session_id, owner=self._owner, report=report.as_dict()
+                        session_id, owner=self._owner, report={**report.as_dict(), **beside}
                     )
                     stored = await self._stored_report(session_id)
                     if stored or not await self._state.cleanups.is_pending(session_id):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Protocol
 
 from connection_events import Reason
@@ -32,6 +33,12 @@ class EndReport:
     process_exited: bool = False
     seconds: float = 0.0
     errors: list[str] = field(default_factory=list)
+
+    @classmethod
+    def from_stored(cls, stored: Mapping[str, Any]) -> EndReport:
+        """Return the report that was left, without what else was left beside it."""
+        known = {each.name for each in fields(cls)}
+        return cls(**{name: value for name, value in stored.items() if name in known})
 
     def as_dict(self) -> dict[str, Any]:
         """Return the report as JSON would have it."""

@@ -37,6 +37,10 @@ def test_a_variable_set_to_nothing_counts_as_unset():
         ("FACT_EXTRACTION", "psychic"),
         ("FACT_CONFIDENCE", "2"),
         ("TRANSCRIPT_CONFIDENCE", "high"),
+        ("REDIS_URL", "http://127.0.0.1:6379"),
+        ("REDIS_URL", "redis://127.0.0.1:many/0"),
+        ("REDIS_URL", "redis://:pass-word@127.0.0.1:70000/0"),
+        ("REDIS_URL", "redis://[::1/0"),
     ],
 )
 def test_an_unusable_value_is_refused_in_a_sentence_that_names_its_variable(variable, value):

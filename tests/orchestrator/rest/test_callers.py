@@ -199,3 +199,19 @@ async def test_in_development_callers_are_taken_at_their_word(development: World
 async def test_in_development_a_wrong_credential_is_still_wrong(quiet_livekit):
     async with orchestrating(quiet_livekit, **DEVELOPMENT) as world:
         assert await status_with(world, "wrong") == 401
+
+
+@pytest.mark.parametrize("name", ["", "n" * 129, "two words", "\xff", "a/b"])
+async def test_a_back_end_acts_for_no_namespace_that_there_cannot_be(production: World, name):
+    headers = [(b"X-API-Key", API_KEY.encode()), (b"X-Namespace-Id", name.encode("latin-1"))]
+    answer = await production.client.post(PATH, headers=headers)
+    assert answer.status_code == 401
+
+
+async def test_a_host_that_looks_like_a_path_opens_nothing(quiet_livekit):
+    environ = {**PRODUCTION, "ENCRYPTION_ENABLED": "false"}
+    async with orchestrating(quiet_livekit, **environ) as world:
+        for host in ("x/ws/", "x/api/v1/sessions?", "x/ws/#"):
+            headers = {"Host": host, "X-Namespace-Id": "acme"}
+            answer = await world.client.post(PATH, headers=headers)
+            assert answer.status_code == 401, host

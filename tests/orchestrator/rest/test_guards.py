@@ -56,6 +56,18 @@ async def test_development_serves_this_machine(development: World):
         assert answer.headers["access-control-allow-origin"] == "http://localhost:3000"
 
 
+async def test_development_serves_a_page_of_this_machine_under_its_other_name(development: World):
+    # To a browser localhost and 127.0.0.1 are two sites.
+    page = {"Origin": "http://localhost:3000"}
+    page |= {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "cors"}
+    asked = {"Access-Control-Request-Method": "POST"}
+    answer = await development.client.options("/api/token", headers={**page, **asked})
+    assert answer.status_code == 200
+    answer = await development.client.post("/api/token", json={}, headers=page)
+    assert answer.status_code == 201
+    assert answer.headers["access-control-allow-origin"] == "http://localhost:3000"
+
+
 async def test_pages_are_let_in_from_a_list_only(quiet_livekit):
     environ = {**PRODUCTION, "CORS_ORIGINS": "https://app.example.com"}
     async with orchestrating(quiet_livekit, **environ) as world:

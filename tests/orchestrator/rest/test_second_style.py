@@ -9,6 +9,7 @@ import pytest
 
 from sessions import SessionStatus, Task, TaskState
 from sessions.naming import now_ms
+from tests.orchestrator.ending_world import until
 from tests.orchestrator.rest.world import (
     BACKEND,
     OPERATOR,
@@ -152,6 +153,29 @@ async def test_a_session_that_has_expired_is_closed(quiet_livekit):
         shown = await world.client.get(path, headers=headers_of("acme"))
         assert shown.json()["status"] == "closed"
         assert await world.parts.state.records.has_ended(created["id"])
+
+
+@pytest.mark.parametrize("over_redis", [True, False])
+async def test_a_session_that_was_ended_as_it_expired_is_still_closed(
+    quiet_livekit, redis, over_redis
+):
+    environ = {**PRODUCTION, "SESSION_TTL_HOURS": "0.00001"}
+    url = redis if over_redis else ""
+    async with orchestrating(quiet_livekit, redis_url=url, **environ) as world:
+        acme = f"acme-{uuid.uuid4().hex[:8]}"
+        await world.register(acme, "other")
+        id_ = (await world.create(acme, device_type="esp32")).json()["id"]
+        # The watchdog ends it, asked or not.
+        await until(lambda: world.parts.state.cleanups.report(id_))
+        assert await world.parts.state.records.get(id_) is None
+        path = f"/api/v1/sessions/{id_}"
+        shown = await world.client.get(path, headers=headers_of(acme))
+        assert shown.status_code == 200, shown.text
+        assert (shown.json()["status"], shown.json()["device_type"]) == ("closed", "esp32")
+        stats = await world.client.get(f"{path}/stats", headers=headers_of(acme))
+        assert stats.json()["status"] == "closed"
+        assert (await world.client.get(path, headers=headers_of("other"))).status_code == 404
+        assert (await world.client.delete(path, headers=headers_of(acme))).status_code == 404
 
 
 async def test_another_namespace_does_not_see_it(registered: World):

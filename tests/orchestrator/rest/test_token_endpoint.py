@@ -84,7 +84,14 @@ async def test_both_casings_are_read(production: World, camel):
 
 @pytest.mark.parametrize(
     "room_config",
-    [None, {}, {"agents": []}, {"agents": [{}]}, {"agents": [{"agent_name": "bot"}]}],
+    [
+        None,
+        {},
+        {"agents": []},
+        {"agents": [{}]},
+        {"agents": [{"agent_name": "bot"}]},
+        {"agents": [{"metadata": '{"openingLine": null, "voiceId": null}'}]},
+    ],
 )
 async def test_the_agent_is_ours_whatever_a_starter_calls_it(production: World, room_config):
     answer = await production.token(room_config=room_config)
@@ -183,6 +190,27 @@ async def test_a_room_of_another_caller_is_a_404(production: World):
     assert own.status_code == 201
     other = await production.token(room_name=started["roomName"], headers=OTHER_BACKEND)
     assert other.status_code == 404
+
+
+async def test_a_user_comes_back_to_a_room_of_theirs_and_into_no_other(production: World):
+    alice, bob = bearer(user_token(ALICE)), bearer(user_token(BOB))
+    room = (await production.start("Alice", headers=alice))["roomName"]
+    own = await production.token(room_name=room, headers=alice)
+    claims = claims_of(own.json()["participant_token"], production.livekit)
+    assert (claims["sub"], claims["video"]["room"]) == (ALICE, room)
+    assert (await production.token(room_name=room, headers=bob)).status_code == 404
+    theirs = (await production.start("somebody"))["roomName"]
+    assert (await production.token(room_name=theirs, headers=alice)).status_code == 404
+
+
+async def test_a_user_does_not_come_back_to_a_session_that_has_ended(production: World):
+    alice = bearer(user_token(ALICE))
+    started = await production.start("Alice", headers=alice)
+    body = {"sessionId": started["sessionId"]}
+    ended = await production.client.post("/api/session/end", json=body, headers=alice)
+    assert ended.status_code == 200
+    again = await production.token(room_name=started["roomName"], headers=alice)
+    assert again.status_code == 404
 
 
 async def test_a_room_of_another_application_is_a_404(production: World):
