@@ -6,6 +6,7 @@ import asyncio
 import sys
 import uuid
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import anyio
 import pytest
@@ -233,6 +234,18 @@ async def test_one_process_takes_an_attempt_and_a_newer_attempt_takes_over(state
     found = await state.records.get(record.id)
     assert found is not None
     assert (found.agent_pid, found.agent_host, found.agent_started) == (4712, "here", 13.5)
+
+
+async def test_a_process_is_the_same_whoever_read_its_start_time(state):
+    record = a_session(dispatches=1)
+    await state.records.add(record, ttl_s=TTL_S)
+    for_child = replace(AGENT, started=12.49999999)
+    recycled = replace(AGENT, started=14.0)
+    assert await state.agents.started(record.id, AGENT, attempt=1, ttl_s=TTL_S)
+    assert await state.agents.started(record.id, for_child, attempt=1, ttl_s=TTL_S)
+    assert not await state.agents.started(record.id, recycled, attempt=1, ttl_s=TTL_S)
+    assert not await state.agents.gone(record.id, Gone.EXITED, process=recycled)
+    assert await state.agents.gone(record.id, Gone.EXITED, process=AGENT)
 
 
 async def test_no_process_takes_a_session_that_has_ended_or_never_was(state):
