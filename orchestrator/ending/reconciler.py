@@ -16,9 +16,10 @@ from livekit import api
 from config import Settings
 from connection_events import Reason
 from orchestrator.ending.adopting import adopt
-from orchestrator.ending.cleanup import Cleanups, new_owner
+from orchestrator.ending.cleanup import Cleanups
 from orchestrator.ending.expiry import all_sessions
 from orchestrator.ending.metrics import RECONCILED, WATCH_FAILURES
+from orchestrator.ending.owners import new_owner
 from orchestrator.ending.rounds import rounds
 from orchestrator.errors import OrchestratorError
 from orchestrator.rooms import Rooms

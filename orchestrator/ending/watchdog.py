@@ -17,9 +17,9 @@ from dataclasses import dataclass, replace
 
 from config import Settings
 from connection_events import Reason
-from orchestrator.ending.cleanup import new_owner
 from orchestrator.ending.expiry import all_sessions, awaits_client_in_vain, is_over
 from orchestrator.ending.metrics import WATCH_FAILURES, observe_sessions
+from orchestrator.ending.owners import new_owner
 from orchestrator.ending.report import Endings
 from orchestrator.ending.rounds import rounds
 from orchestrator.ending.sending_again import SendingAgain

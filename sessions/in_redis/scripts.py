@@ -174,6 +174,18 @@ redis.call('HSET', KEYS[1], ARGV[1], cjson.encode(claim))
 return 1
 """
 
+LET_GO = """
+local all = redis.call('HGETALL', KEYS[1])
+for i = 1, #all, 2 do
+  local claim = cjson.decode(all[i + 1])
+  if claim.owner == ARGV[1] then
+    claim['until'] = 0
+    redis.call('HSET', KEYS[1], all[i], cjson.encode(claim))
+  end
+end
+return 1
+"""
+
 ABANDONED = """
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)

@@ -183,6 +183,20 @@ async def test_a_clean_up_whose_owner_is_gone_is_resumed_with_what_was_known(sta
     assert await state.cleanups.renew(record.id, owner="me", lease_s=5)
 
 
+async def test_the_clean_ups_of_an_owner_who_is_known_to_be_gone_are_abandoned_at_once(state):
+    gone, living = a_session(), a_session()
+    for record, owner in ((gone, "gone"), (living, "me")):
+        await state.records.add(record, ttl_s=TTL_S)
+        await state.cleanups.claim(record.id, owner=owner, reason="end", lease_s=60)
+    assert {"gone", "me"} <= set(await state.cleanups.owners())
+    await state.cleanups.let_go("gone")
+    abandoned = await state.cleanups.abandoned()
+    assert gone.id in abandoned
+    assert living.id not in abandoned
+    again = await state.cleanups.claim(gone.id, owner="me", reason="again", lease_s=60)
+    assert again.record == gone
+
+
 async def test_after_a_clean_up_nothing_is_left_but_the_fence_and_the_report(state):
     record = a_session()
     await state.records.add(record, ttl_s=TTL_S)
@@ -358,9 +372,11 @@ async def test_one_owner_at_a_time_has_a_lease(state):
     assert await state.marks.lease(name, owner="a", for_s=30)
     assert await state.marks.lease(name, owner="a", for_s=30)
     assert not await state.marks.lease(name, owner="b", for_s=30)
+    assert await state.marks.holder(name) == "a"
     await state.marks.release(name, owner="b")
     assert not await state.marks.lease(name, owner="b", for_s=30)
     await state.marks.release(name, owner="a")
+    assert await state.marks.holder(name) is None
     assert await state.marks.lease(name, owner="b", for_s=30)
 
 
