@@ -19,10 +19,12 @@ import pytest
 
 from devstack.development import Development, development
 from devstack.for_pytest import skip_where_unavailable
+from devstack.participant import Participant
 from devstack.ports import free_port
 from devstack.servers.orchestrator import webhook_url
 from devstack.waiting import eventually
 from tests import leaks
+from tests.e2e.blockable_agent import BLOCK
 from tests.faults.proxy import FaultyProxy, Mode
 from tests.faults.session_traces import Session, Sessions, note
 
@@ -32,6 +34,8 @@ COOPERATIVE_S = 3.0
 FORCED_S = 9.0
 RECONCILED_S = 20.0
 """Upper bounds that hold on a busy machine too; the table at the end has the real figures."""
+
+BLOCKABLE_AGENT = Path(__file__).parents[1] / "e2e/blockable_agent.py"
 
 SETTINGS = {
     "RECONNECT_GRACE_S": "1",
@@ -70,7 +74,13 @@ def stack(
     at = webhook_url(int(proxy.url.rpartition(":")[2]))
     with ExitStack() as running:
         with skip_where_unavailable(), leaks.shared():
-            made = development(settings, port=port, webhooks_at=at, persistent_redis=True)
+            made = development(
+                settings,
+                port=port,
+                webhooks_at=at,
+                persistent_redis=True,
+                entrypoint=BLOCKABLE_AGENT,
+            )
             stack = running.enter_context(made)
         yield stack
 
@@ -186,6 +196,45 @@ async def test_an_agent_that_answers_no_signal_and_runs_no_loop_is_ended(session
         times = await sessions.gone(session, since=since, within_s=FORCED_S)
     note("agent stuck, deaf to SIGTERM, ended", times)
     assert report["process_killed"], report
+    assert report["errors"] == []
+
+
+async def blocked(person: Participant, sessions: Sessions, session: Session) -> None:
+    """Let the person's agent ignore SIGTERM and run its loop no more, and wait until it does."""
+    await person.room.local_participant.publish_data("", topic=BLOCK)
+    await eventually(lambda: not sessions.redis.exists(f"agent:{session.id}:health"), 15)
+
+
+async def test_an_agent_that_ignores_sigterm_and_blocks_its_loop_is_ended(sessions, name):
+    session = await sessions.start(name)
+    async with sessions.person(session) as person:
+        await person.hear()
+        await sessions.agent_process(session)
+        await person.room.local_participant.publish_data("", topic=BLOCK)
+        await asyncio.sleep(0.5)  # it cannot say that it is blocked
+        since = time.monotonic()
+        report = await sessions.end(session)
+        times = await sessions.gone(session, since=since, within_s=FORCED_S)
+    note("agent ignores SIGTERM and blocks its loop, ended", times)
+    assert report["process_killed"], report
+    assert not report["process_exited"], report
+    assert report["errors"] == []
+
+
+async def test_an_agent_that_hangs_in_mid_conversation_is_ended_and_replaced(sessions, name):
+    session = await sessions.start(name)
+    async with sessions.person(session) as person:
+        await person.hear()
+        await person.ask("Hello, my name is Anna.")
+        first = await sessions.agent_process(session)
+        await blocked(person, sessions, session)
+        assert "Anna" in (await person.hear(20)).text
+        await sessions.agent_process(session, but=first.pid)
+        await eventually(lambda: not first.is_running(), FORCED_S)
+        since = time.monotonic()
+        report = await sessions.end(session)
+        times = await sessions.gone(session, since=since, within_s=COOPERATIVE_S)
+    note("agent hung and replaced, then ended", times)
     assert report["errors"] == []
 
 
