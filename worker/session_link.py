@@ -125,6 +125,20 @@ class SessionLink:
         self._pulse.start()
         return True
 
+    async def has_ended(self) -> bool:
+        """Return whether the session has ended; this job has then left."""
+        if self._state is None:
+            return False
+        try:
+            ended = await asyncio.wait_for(
+                self._state.records.has_ended(self._entry.session_id), _ADMISSION_DEADLINE_S
+            )
+        except (asyncio.TimeoutError, StateUnreachableError):
+            return False
+        if ended:
+            await self._leave(Verdict.ENDED)
+        return ended
+
     @property
     def metadata(self) -> DispatchMetadata:
         """What the dispatch says, and where it says nothing, the session's record."""

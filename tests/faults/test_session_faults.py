@@ -130,6 +130,17 @@ async def test_an_end_leaves_nothing(sessions, name):
     assert report["errors"] == []
 
 
+async def test_an_end_while_the_agent_is_on_its_way_is_no_forced_one(sessions):
+    longest = 0.0
+    for after_s in (0.1, 0.2, 0.3, 0.4, 0.5):
+        since = time.monotonic() + after_s
+        session = await begun_and_ended(sessions, after_s)
+        times = await sessions.gone(session, since=since, within_s=COOPERATIVE_S)
+        longest = max(longest, *times.values())
+    note("ended 0.1 to 0.5 s after its start, the longest", dict.fromkeys(times, longest))
+    assert longest < COOPERATIVE_S
+
+
 async def test_a_person_who_leaves_leaves_nothing(sessions, name):
     session = await sessions.start(name)
     async with sessions.person(session) as person:
