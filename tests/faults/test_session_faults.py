@@ -15,14 +15,17 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import httpx
 import pytest
+from livekit import api
 
-from devstack.development import Development, development
+from devstack.development import AGENT_NAME, Development, development
 from devstack.for_pytest import skip_where_unavailable
-from devstack.participant import Participant
+from devstack.participant import Participant, access_token
 from devstack.ports import free_port
-from devstack.servers.orchestrator import webhook_url
+from devstack.servers.orchestrator import Orchestrator, webhook_url
 from devstack.waiting import eventually
+from sessions.naming import ROOM_MARK, ROOM_PREFIX, new_session_id
 from tests import leaks
 from tests.e2e.blockable_agent import BLOCK
 from tests.faults.proxy import FaultyProxy, Mode
@@ -324,6 +327,69 @@ async def test_a_clean_up_whose_orchestrator_is_killed_is_finished_by_the_next(
         await asyncio.gather(ending, return_exceptions=True)
         times = await sessions.gone(session, since=since, within_s=RECONCILED_S)
     note(f"stuck agent, orchestrator killed {after_s} s into its end", times)
+
+
+@pytest.fixture
+async def other(stack: Development, data_folder: Path) -> AsyncIterator[Orchestrator]:
+    """A second orchestrator beside the stack's own."""
+    shared = {"REDIS_URL": stack.stack.redis.info.url, "LIVEKIT_AGENT_NAME": AGENT_NAME}
+    settings = {**SETTINGS, **shared, "DATA_DIR": str(data_folder)}
+    made = Orchestrator(stack.livekit, settings)
+    with leaks.shared():
+        await asyncio.to_thread(made.start)
+    yield made
+    await asyncio.to_thread(made.stop)
+
+
+async def test_of_two_orchestrators_one_cleans_up_and_the_other_takes_over(
+    sessions, name, stack, other
+):
+    session = await sessions.start(name)
+    async with sessions.person(session) as person:
+        await person.hear()
+        await sessions.agent_process(session)
+        asked = {"sessionId": session.id}
+        async with httpx.AsyncClient(base_url=other.url, timeout=30.0) as elsewhere:
+            answer, report = await asyncio.gather(
+                elsewhere.post("/api/session/end", json=asked), sessions.end(session)
+            )
+    assert answer.json()["details"] == report
+    second = await sessions.start(name)
+    async with sessions.person(second) as person:
+        await person.hear()
+        process = await sessions.agent_process(second)
+        process.send_signal(signal.SIGSTOP)  # so that there is something to wait for
+        since = time.monotonic()
+        ending = asyncio.create_task(sessions.end(second))
+        await eventually(lambda: sessions.redis.zscore("sessions:ended", second.id))
+        stack.orchestrator.kill()
+        times = await sessions.gone(second, since=since, within_s=FORCED_S)
+        await asyncio.gather(ending, return_exceptions=True)
+    with leaks.shared():
+        await asyncio.to_thread(stack.orchestrator.start)
+    note("stuck agent, its orchestrator killed, finished by another", times)
+
+
+# --- what is none of ours
+
+
+async def test_rooms_and_agents_of_others_on_the_same_livekit_are_left_alone(sessions, name, stack):
+    theirs = f"{ROOM_PREFIX}of-another-application-{uuid.uuid4().hex}"
+    developers = f"somebody-develops-{uuid.uuid4().hex}"
+    dispatch = api.RoomAgentDispatch(agent_name=AGENT_NAME)
+    for room, agents in ((theirs, []), (developers, [dispatch])):
+        request = api.CreateRoomRequest(name=room, empty_timeout=300, agents=agents)
+        await sessions.livekit.room.create_room(request)
+    async with Participant(stack.livekit, access_token(stack.livekit, name, developers)) as person:
+        await person.hear()
+        orphan = new_session_id()  # ours, which the reconciler ends once it is old enough
+        mark = json.dumps({"by": ROOM_MARK, "session": orphan, "creator": ""})
+        request = api.CreateRoomRequest(name=orphan, metadata=mark, empty_timeout=300)
+        await sessions.livekit.room.create_room(request)
+        await sessions.gone(Session(orphan, ""), since=time.monotonic(), within_s=RECONCILED_S)
+        assert {theirs, developers} <= await sessions.rooms()
+        assert "Nice to meet you" in await person.ask("Hello, my name is Anna.")
+    await sessions.livekit.room.delete_room(api.DeleteRoomRequest(room=theirs))
 
 
 # --- webhooks
