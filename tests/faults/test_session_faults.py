@@ -199,20 +199,6 @@ async def test_an_agent_killed_as_its_session_ends_leaves_nothing(sessions, name
     assert report["process_killed"], report
 
 
-async def test_an_agent_that_answers_no_signal_and_runs_no_loop_is_ended(sessions, name):
-    session = await sessions.start(name)
-    async with sessions.person(session) as person:
-        await person.hear()
-        process = await sessions.agent_process(session)
-        process.send_signal(signal.SIGSTOP)  # takes no SIGTERM either, until it goes on
-        since = time.monotonic()
-        report = await sessions.end(session)
-        times = await sessions.gone(session, since=since, within_s=FORCED_S)
-    note("agent stuck, deaf to SIGTERM, ended", times)
-    assert report["process_killed"], report
-    assert report["errors"] == []
-
-
 async def blocked(person: Participant, sessions: Sessions, session: Session) -> None:
     """Let the person's agent ignore SIGTERM and run its loop no more, and wait until it does."""
     await person.room.local_participant.publish_data("", topic=BLOCK)
