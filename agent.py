@@ -37,6 +37,7 @@ from session_context import (
 )
 from sessions.state import Conversations
 from storage import decide_backend
+from worker.connecting import connect
 from worker.connection import PersonConnection
 from worker.dispatch import DispatchMetadata
 from worker.limits import Limit, Limits
@@ -92,7 +93,8 @@ async def entrypoint(ctx: JobContext) -> None:
     ctx.add_shutdown_callback(link.aclose)
     if not await link.admit():
         return
-    await ctx.connect()
+    if not await connect(ctx, has_ended=link.has_ended):
+        return
     # The entrypoint returns, so that a shutdown never waits for somebody to arrive.
     serving = asyncio.create_task(_serve(ctx, link), name="serve")
 

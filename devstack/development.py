@@ -11,7 +11,7 @@ from devstack.machine import Machine
 from devstack.ports import free_port
 from devstack.servers.livekit import LiveKitInfo, LiveKitOptions
 from devstack.servers.orchestrator import Orchestrator, webhook_url
-from devstack.servers.worker import Worker
+from devstack.servers.worker import AGENT, Worker
 from devstack.stack import Service, Stack
 
 _SETTINGS = {
@@ -63,6 +63,7 @@ def development(
     port: int | None = None,
     webhooks_at: str | None = None,
     persistent_redis: bool = False,
+    entrypoint: Path = AGENT,
     machine: Machine | None = None,
     log_dir: Path | None = None,
 ) -> Iterator[Development]:
@@ -73,6 +74,7 @@ def development(
         port: the orchestrator's; a free one by default.
         webhooks_at: the URL that LiveKit sends its webhooks to instead of the orchestrator's.
         persistent_redis: see `devstack.servers.redis.RedisServer`.
+        entrypoint: see `devstack.servers.worker.Worker`.
         machine: whose variables and programs they get; this machine's by default.
         log_dir: where logs go and stay; see `devstack.servers.server.Server`.
 
@@ -93,7 +95,7 @@ def development(
         shared = {**_SETTINGS, "REDIS_URL": stack.redis.info.url, **(settings or {})}
         info = stack.livekit.info
         work = {"IDLE_PROCESSES": "1", **shared}
-        worker = Worker(info, work, machine=machine, log_dir=log_dir)
+        worker = Worker(info, work, entrypoint=entrypoint, machine=machine, log_dir=log_dir)
         orchestrator = Orchestrator(info, shared, port=port, machine=machine, log_dir=log_dir)
         with worker, orchestrator:
             yield Development(stack, worker, orchestrator)

@@ -10,6 +10,9 @@ from typing import Any
 
 from typing_extensions import Self
 
+SAME_START_S = 1.0
+"""Start times of one process differ by less, where they are read from a clock that is set."""
+
 
 class SessionStatus(str, Enum):
     """How far a session is: its agent is awaited, is there, or will not come."""
@@ -85,7 +88,7 @@ class SessionRecord:
         celery_task_id: the task that runs the agent, where Celery does.
         agent_pid: the process of the agent, or 0.
         agent_host: where that process runs.
-        agent_started: when that process began, seconds since the epoch as the kernel has it.
+        agent_started: when that process began, as `AgentProcess.started`.
         agent_attempt: the number of the dispatch that this process answers.
         agent_gone: how that process ended, ``exited`` or ``killed``; empty while it runs.
         namespace_id: the namespace, in the second style.
@@ -174,12 +177,18 @@ class AgentProcess:
     Attributes:
         pid: its id on its host.
         host: where it runs.
-        started: when it began, seconds since the epoch; with the pid it names the process.
+        started: when it began, seconds on a clock of its host that is never set; with the
+            pid it names the process.
     """
 
     pid: int
     host: str
     started: float
+
+    def is_same_as(self, other: AgentProcess) -> bool:
+        """Return whether both are one process, whoever read its start time, and how exactly."""
+        is_there = (self.pid, self.host) == (other.pid, other.host)
+        return is_there and abs(self.started - other.started) <= SAME_START_S
 
 
 class Gone(str, Enum):

@@ -146,6 +146,14 @@ class CleanupLedger(Protocol):
         """Return whether a clean-up is claimed and has not ended."""
         ...
 
+    async def owners(self) -> list[str]:
+        """Return who has claimed the clean-ups under way, sorted."""
+        ...
+
+    async def let_go(self, owner: str) -> None:
+        """Say that an owner is gone, so that its clean-ups under way count as abandoned."""
+        ...
+
     async def abandoned(self) -> list[str]:
         """Return the sessions whose clean-up was claimed by somebody who is gone."""
         ...
@@ -254,6 +262,10 @@ class Marks(Protocol):
 
     async def lease(self, name: str, *, owner: str, for_s: float) -> bool:
         """Take or hold a lease; False while another owner has it."""
+        ...
+
+    async def holder(self, name: str) -> str | None:
+        """Return who has a lease, or None."""
         ...
 
     async def release(self, name: str, *, owner: str) -> None:

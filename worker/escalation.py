@@ -13,7 +13,7 @@ import psutil
 from prometheus_client import Counter
 
 from connection_events import ConnectionEvent, EventChannel
-from sessions import Gone, SessionState, StateUnreachableError
+from sessions import AgentProcess, Gone, SessionState, StateUnreachableError
 from worker import processes
 from worker.registry import Entry, Registry
 
@@ -21,7 +21,6 @@ logger = logging.getLogger("worker.reaper")
 
 _LOOK_EVERY_S = 0.5
 _TERM_AFTER_S = 1.0
-_FORGOTTEN_AFTER_S = 86_400.0
 
 FAILURES = Counter("voice_agent_reaper_failures", "Looks that failed, by error", ["error"])
 _SIGNALS = Counter("voice_agent_reaper_signals", "Signals sent to agents that hang", ["signal"])
@@ -59,6 +58,7 @@ class Reaper:
         self._events = events
         self._grace_s = grace_s
         self._term_after_s = min(_TERM_AFTER_S, grace_s)
+        self._boot = processes.this_boot()
         self._watched: dict[str, _Watched] = {}
         self._woken = asyncio.Event()
         self._is_out_of_reach = False
@@ -120,7 +120,7 @@ class Reaper:
 
     async def _tend(self, entry: Entry) -> None:
         watched = self._watched.setdefault(entry.file_name, _Watched())
-        process = processes.find(entry.pid, entry.started)
+        process = self._find(entry)
         if process is None:
             await self._say_gone(entry, watched)
             return
@@ -145,8 +145,13 @@ class Reaper:
         if record.dispatches > entry.attempt:
             return True
         is_held = record.agent_pid > 0 and not record.agent_gone
-        holder = (record.agent_pid, record.agent_host, record.agent_started)
-        return is_held and holder != (entry.pid, entry.host, entry.started)
+        holder = AgentProcess(record.agent_pid, record.agent_host, record.agent_started)
+        return is_held and not holder.is_same_as(entry.process)
+
+    def _find(self, entry: Entry) -> psutil.Process | None:
+        if entry.boot != self._boot:
+            return None  # the machine was started anew
+        return processes.find(entry.pid, entry.started)
 
     def _end(self, entry: Entry, watched: _Watched, *, begin: bool) -> None:
         if watched.over_at is None:
@@ -177,8 +182,7 @@ class Reaper:
     async def _say_gone(self, entry: Entry, watched: _Watched) -> None:
         was_killed = signal.SIGKILL in watched.sent or not entry.ending
         how = Gone.KILLED if was_killed else Gone.EXITED
-        if time.time() - entry.started < _FORGOTTEN_AFTER_S:
-            await self._state.agents.gone(entry.session_id, how, process=entry.process)
+        await self._state.agents.gone(entry.session_id, how, process=entry.process)
         self._registry.remove(entry)
         self._let_go(self._watched.pop(entry.file_name, watched))
         _GONE.labels(how.value).inc()

@@ -6,18 +6,48 @@ import os
 import signal
 import sys
 from contextlib import suppress
+from pathlib import Path
 
 import psutil
 
-_CLOCK_JITTER_S = 1.5
-"""A start time is read as uptime and boot time, which the kernel gives in whole seconds."""
+from sessions.model import SAME_START_S
+
+_STATE_TO_START_TIME = 19
+"""From the field ``state`` to ``starttime`` in /proc/pid/stat (proc_pid_stat(5))."""
+
+
+def start_of(pid: int) -> float:
+    """Return when a process began, in seconds, so that it can be told from a later one.
+
+    On Linux since the machine's boot, as the time of day may be set while the process runs;
+    elsewhere since the epoch.
+
+    Raises:
+        psutil.NoSuchProcess: there is none.
+    """
+    if sys.platform != "linux":
+        return psutil.Process(pid).create_time()
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        raise psutil.NoSuchProcess(pid) from None
+    after_name = stat.rpartition(")")[2].split()
+    return int(after_name[_STATE_TO_START_TIME]) / os.sysconf("SC_CLK_TCK")
+
+
+def this_boot() -> str:
+    """Return what tells this run of the machine from the one before; empty where nothing does."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
 
 
 def find(pid: int, started: float) -> psutil.Process | None:
     """Return the process that has this pid and began then, or None where it is gone."""
     with suppress(psutil.Error):
         process = psutil.Process(pid)
-        is_it = abs(process.create_time() - started) <= _CLOCK_JITTER_S
+        is_it = abs(start_of(pid) - started) <= SAME_START_S
         if is_it and process.status() != psutil.STATUS_ZOMBIE:
             return process
     return None

@@ -10,10 +10,11 @@ import json
 import logging
 import os
 import socket
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from sessions import AgentProcess
+from worker.processes import this_boot
 
 logger = logging.getLogger("worker.registry")
 
@@ -27,11 +28,13 @@ class Entry:
     Attributes:
         session_id: the session.
         pid: the process.
-        started: when it began, seconds since the epoch; with the pid it names the process.
+        started: when it began, as `worker.processes.start_of` has it; with the pid it names
+            the process.
         host: where it runs.
         parent: the process that made it, which it does not outlive while it is well.
         attempt: the number of the dispatch that it answers.
         ending: whether it ends in order.
+        boot: the run of the machine in which it began.
     """
 
     session_id: str
@@ -41,6 +44,7 @@ class Entry:
     parent: int
     attempt: int
     ending: bool = False
+    boot: str = field(default_factory=this_boot)
 
     @property
     def process(self) -> AgentProcess:

@@ -129,4 +129,4 @@ class Seat:
 
     def _is_ours(self, record: SessionRecord) -> bool:
         holder = AgentProcess(record.agent_pid, record.agent_host, record.agent_started)
-        return record.agent_pid == 0 or holder == self._process
+        return record.agent_pid == 0 or holder.is_same_as(self._process)

@@ -10,7 +10,6 @@ import logging
 import os
 from dataclasses import replace
 
-import psutil
 from livekit import rtc
 from livekit.agents import AgentSession, JobContext, JobExecutorType
 from prometheus_client import Counter
@@ -31,6 +30,7 @@ from sessions.naming import now_ms, read_room_metadata, session_of_room
 from worker.activity import Activity
 from worker.dispatch import DispatchMetadata
 from worker.log_tail import LogTail
+from worker.processes import start_of
 from worker.pulse import Pulse
 from worker.registry import Entry, Registry, this_host
 from worker.room import delete_room
@@ -76,7 +76,7 @@ class SessionLink:
         self._entry = Entry(
             session_id,
             os.getpid(),
-            psutil.Process().create_time(),
+            start_of(os.getpid()),
             this_host(),
             os.getppid(),
             self._metadata.attempt or 0,
@@ -124,6 +124,20 @@ class SessionLink:
         self._ctx.room.on("participant_connected", self._on_participant)
         self._pulse.start()
         return True
+
+    async def has_ended(self) -> bool:
+        """Return whether the session has ended; this job has then left."""
+        if self._state is None:
+            return False
+        try:
+            ended = await asyncio.wait_for(
+                self._state.records.has_ended(self._entry.session_id), _ADMISSION_DEADLINE_S
+            )
+        except (asyncio.TimeoutError, StateUnreachableError):
+            return False
+        if ended:
+            await self._leave(Verdict.ENDED)
+        return ended
 
     @property
     def metadata(self) -> DispatchMetadata:

@@ -14,6 +14,7 @@ from devstack.servers.livekit import LiveKitInfo
 from devstack.servers.server import Server
 from devstack.workspace import Workspace
 
+AGENT = PROJECT_ROOT / "agent.py"
 _REGISTERED = "registered worker"
 _STOP_DEADLINE_S = 15.0
 
@@ -39,7 +40,7 @@ class Worker(Server):
         settings: Mapping[str, str],
         *,
         dev: bool = True,
-        entrypoint: Path = PROJECT_ROOT / "agent.py",
+        entrypoint: Path = AGENT,
         machine: Machine | None = None,
         log_dir: Path | None = None,
     ) -> None:

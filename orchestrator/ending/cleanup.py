@@ -1,19 +1,17 @@
 """The one clean-up of a session, whoever asks for it.
 
 A clean-up is claimed in the state of sessions, with a lease. Callers in this process share one
-task, callers elsewhere wait for its report. Where the owner dies between two steps, its lease
-lapses, and whoever looks next begins the steps again; each of them may be done twice.
+task, callers elsewhere wait for its report. Where the owner dies between two steps, its host sees
+it at once and everybody else when the lease lapses; whoever looks next begins the steps again,
+and each of them may be done twice.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import socket
-import uuid
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -24,6 +22,7 @@ from connection_events import EventChannel, Reason
 from orchestrator.ending.expired import left_behind
 from orchestrator.ending.metrics import CLEANUP_SECONDS, CLEANUPS, FORCED_KILLS, WATCH_FAILURES
 from orchestrator.ending.owned import end_tasks
+from orchestrator.ending.owners import is_gone, new_owner
 from orchestrator.ending.report import EndReport
 from orchestrator.ending.run import Run, is_claimed, outcome
 from orchestrator.ending.sequence import Sequence
@@ -38,11 +37,6 @@ _REAPER_MARGIN_S = 2.0
 _POLL_S = 0.05
 _FINISH_WITHIN_S = 3.0
 _LAST_CHANCE_S = 3.0
-
-
-def new_owner() -> str:
-    """Return a name for this process's claims and leases that no other has."""
-    return f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex}"
 
 
 class Cleanups:
@@ -69,7 +63,7 @@ class Cleanups:
         webhooks: SessionWebhooks,
         settings: Settings,
         lease_s: float = 3.0,
-        sweep_every_s: float = 1.0,
+        sweep_every_s: float = 0.5,
     ) -> None:
         self._state = state
         self._webhooks = webhooks
@@ -114,6 +108,8 @@ class Cleanups:
             if tasks:
                 await asyncio.wait(tasks, timeout=_LAST_CHANCE_S)
             await end_tasks([sweeper, *tasks])
+            with suppress(StateUnreachableError):
+                await self._state.cleanups.let_go(self._owner)
 
     def _run(
         self, session_id: str, reason: Reason, asked_by: str, orphan: SessionRecord | None = None
@@ -227,15 +223,21 @@ class Cleanups:
 
     async def _sweep(self) -> None:
         while True:
-            await asyncio.sleep(self._sweep_every_s)
             try:
-                for session_id in await self._state.cleanups.abandoned():
-                    self._run(session_id, Reason.SERVER_ERROR, "resumed")
+                await self._take_over()
             except StateUnreachableError as error:
                 WATCH_FAILURES.labels("cleanups", type(error).__name__).inc()
                 logger.warning(
                     "[Cleanup] cannot look for abandoned clean-ups", extra={"error": str(error)}
                 )
+            await asyncio.sleep(self._sweep_every_s)
+
+    async def _take_over(self) -> None:
+        for owner in await self._state.cleanups.owners():
+            if is_gone(owner):
+                await self._state.cleanups.let_go(owner)
+        for session_id in await self._state.cleanups.abandoned():
+            self._run(session_id, Reason.SERVER_ERROR, "resumed")
 
 
 def _reason(stored: str) -> Reason:

@@ -1,7 +1,7 @@
 """Ends what nobody owns: compares sessions, LiveKit's rooms and what jobs report.
 
-Only what bears our mark and is older than RECONCILE_AGE_S is touched; a room whose session has
-ended is deleted at any age.
+Only what bears our mark and is older than RECONCILE_AGE_S is touched (a process: has been without
+a session for as long); a room whose session has ended is deleted at any age.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from livekit import api
 from config import Settings
 from connection_events import Reason
 from orchestrator.ending.adopting import adopt
-from orchestrator.ending.cleanup import Cleanups, new_owner
+from orchestrator.ending.cleanup import Cleanups
 from orchestrator.ending.expiry import all_sessions
 from orchestrator.ending.metrics import RECONCILED, WATCH_FAILURES
+from orchestrator.ending.owners import new_owner
 from orchestrator.ending.rounds import rounds
 from orchestrator.errors import OrchestratorError
 from orchestrator.rooms import Rooms
@@ -50,6 +51,7 @@ class Reconciler:
         self._settings = settings
         self._every_s = settings.orchestrator.reconcile_every_s
         self._age_s = settings.orchestrator.reconcile_age_s
+        self._unowned_since: dict[str, float] = {}
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -128,14 +130,20 @@ class Reconciler:
         return await adopt(room, state=self._state, rooms=self._rooms, settings=self._settings)
 
     async def _check_processes(self) -> None:
-        for session_id in await self._state.agents.reporting():
+        reporting = await self._state.agents.reporting()
+        for session_id in set(self._unowned_since) - set(reporting):
+            del self._unowned_since[session_id]
+        for session_id in reporting:
             await _without_fail(session_id, self._check_process, session_id)
 
     async def _check_process(self, session_id: str) -> None:
-        if await self._state.records.get(session_id) is not None:
+        records, cleanups = self._state.records, self._state.cleanups
+        if await records.get(session_id) is not None or await cleanups.is_pending(session_id):
+            self._unowned_since.pop(session_id, None)
             return
-        if await self._state.cleanups.is_pending(session_id):
-            return
+        now = time.monotonic()
+        if now - self._unowned_since.setdefault(session_id, now) < self._age_s:
+            return  # its job may be about to note it again
         self._found("process without a session", session_id)
         orphan = SessionRecord(
             session_id, _room_of(session_id), identity="", user_id="", creator=""

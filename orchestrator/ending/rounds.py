@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, suppress
 
 from orchestrator.ending.metrics import WATCH_FAILURES
 from orchestrator.ending.owned import end_tasks
+from orchestrator.ending.owners import is_gone
 from orchestrator.errors import OrchestratorError
 from sessions import SessionsError, SessionState, StateUnreachableError
 
@@ -41,6 +42,10 @@ async def rounds(
     async def turn() -> None:
         if await state.marks.lease(name, owner=owner, for_s=lease_s):
             await work()
+            return
+        holder = await state.marks.holder(name)
+        if holder is not None and is_gone(holder):
+            await state.marks.release(name, owner=holder)
 
     async def go_on() -> None:
         while True:

@@ -17,9 +17,9 @@ from dataclasses import dataclass, replace
 
 from config import Settings
 from connection_events import Reason
-from orchestrator.ending.cleanup import new_owner
 from orchestrator.ending.expiry import all_sessions, awaits_client_in_vain, is_over
 from orchestrator.ending.metrics import WATCH_FAILURES, observe_sessions
+from orchestrator.ending.owners import new_owner
 from orchestrator.ending.report import Endings
 from orchestrator.ending.rounds import rounds
 from orchestrator.ending.sending_again import SendingAgain
@@ -27,7 +27,7 @@ from orchestrator.errors import OrchestratorError
 from orchestrator.rooms import Present, Rooms
 from orchestrator.spawners.spawner import Spawner
 from orchestrator.webhooks.outgoing import SessionEvent, SessionWebhooks
-from sessions import SessionRecord, SessionsError, SessionState, SessionStatus
+from sessions import Gone, SessionRecord, SessionsError, SessionState, SessionStatus
 from sessions.naming import now_ms
 
 logger = logging.getLogger("orchestrator.watchdog")
@@ -188,9 +188,17 @@ class Watchdog:
         if _has_person(record, present):
             seen.missed_since = None
             await self._send_another(record, seen, present, "died")
+        elif await self._has_left_with_its_room(record):
+            await self._endings.begin(record.id, Reason.CLIENT_DISCONNECT, asked_by="watchdog")
         elif time.monotonic() - seen.missed_since >= self._settings.worker.reconnect_grace_s:
             # Nobody is left to send a webhook about: LiveKit may have been started anew.
             await self._endings.begin(record.id, Reason.TIMEOUT, asked_by="watchdog")
+
+    async def _has_left_with_its_room(self, record: SessionRecord) -> bool:
+        """Whether the agent had waited for its person, and left in order when nobody came."""
+        if record.agent_gone != Gone.EXITED.value:
+            return False
+        return await self._rooms.find(record.room) is None
 
     @property
     def _doubt_s(self) -> float:

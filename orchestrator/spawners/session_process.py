@@ -11,8 +11,6 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TypeVar
 
-import psutil
-
 from config import Settings
 from orchestrator.spawners.runners import Runners
 from sessions import (
@@ -24,6 +22,7 @@ from sessions import (
 )
 from sessions.naming import dispatch_metadata
 from worker.assignment import Assignment
+from worker.processes import start_of
 from worker.registry import Entry, Registry, this_host
 
 logger = logging.getLogger("orchestrator.celery")
@@ -96,7 +95,7 @@ class SessionProcess:
         return record if record is not None and record.dispatches <= self._attempt else None
 
     async def _take(self, state: SessionState, child: subprocess.Popen[bytes]) -> bool:
-        started = psutil.Process(child.pid).create_time()
+        started = start_of(child.pid)
         entry = Entry(self._session_id, child.pid, started, this_host(), os.getpid(), self._attempt)
         self._entry = entry
         ttl_s = self._settings.sessions.key_ttl_s

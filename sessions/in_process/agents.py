@@ -121,4 +121,4 @@ class ProcessAgents:
 
 def _is_free_for(record: SessionRecord, process: AgentProcess) -> bool:
     holder = AgentProcess(record.agent_pid, record.agent_host, record.agent_started)
-    return not record.agent_pid or holder == process
+    return not record.agent_pid or holder.is_same_as(process)

@@ -71,6 +71,16 @@ class ProcessCleanups:
         """See `CleanupLedger.is_pending`."""
         return session_id in self._memory.cleanups
 
+    async def owners(self) -> list[str]:
+        """See `CleanupLedger.owners`."""
+        return sorted({claim.owner for claim in self._memory.cleanups.values()})
+
+    async def let_go(self, owner: str) -> None:
+        """See `CleanupLedger.let_go`."""
+        for claim in self._memory.cleanups.values():
+            if claim.owner == owner:
+                claim.until = self._memory.clock()
+
     async def abandoned(self) -> list[str]:
         """See `CleanupLedger.abandoned`."""
         now = self._memory.clock()

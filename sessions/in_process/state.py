@@ -44,6 +44,10 @@ class ProcessMarks:
         self._memory.marks.put(key, owner, for_s)
         return True
 
+    async def holder(self, name: str) -> str | None:
+        """See `Marks.holder`."""
+        return self._memory.marks.get(f"lease {name}")
+
     async def release(self, name: str, *, owner: str) -> None:
         """See `Marks.release`."""
         key = f"lease {name}"

@@ -87,6 +87,16 @@ class RedisCleanups:
         async with self._connection.commands() as redis:
             return bool(await redis.hexists(keys.CLEANUPS, session_id))
 
+    async def owners(self) -> list[str]:
+        """See `CleanupLedger.owners`."""
+        async with self._connection.commands() as redis:
+            claims = await redis.hvals(keys.CLEANUPS)
+        return sorted({json.loads(claim)["owner"] for claim in claims})
+
+    async def let_go(self, owner: str) -> None:
+        """See `CleanupLedger.let_go`."""
+        await self._connection.run(scripts.LET_GO, [keys.CLEANUPS], [owner])
+
     async def abandoned(self) -> list[str]:
         """See `CleanupLedger.abandoned`."""
         found: list[str] = await self._connection.run(scripts.ABANDONED, [keys.CLEANUPS], [])

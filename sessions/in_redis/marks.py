@@ -28,6 +28,12 @@ class RedisMarks:
         arguments = [owner, int(for_s * 1000)]
         return bool(await self._connection.run(scripts.LEASE, [keys.lease(name)], arguments))
 
+    async def holder(self, name: str) -> str | None:
+        """See `Marks.holder`."""
+        async with self._connection.commands() as redis:
+            found: str | None = await redis.get(keys.lease(name))
+        return found
+
     async def release(self, name: str, *, owner: str) -> None:
         """See `Marks.release`."""
         await self._connection.run(scripts.RELEASE, [keys.lease(name)], [owner])

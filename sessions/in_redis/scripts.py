@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
+from sessions.model import SAME_START_S
+
+_IS_SAME = f"""
+local function is_same(pid, host, started, other_pid, other_host, other_started)
+  if pid ~= other_pid or host ~= other_host then return false end
+  return math.abs(tonumber(started or 0) - tonumber(other_started or 0)) <= {SAME_START_S}
+end
+"""
+
 ADD = """
 local hash, user, starting, index, rooms, creator, ended = unpack(KEYS)
 local id, ttl, most, room, start, expires = unpack(ARGV, 1, 6)
@@ -41,7 +50,9 @@ end
 return 1
 """
 
-STARTED = """
+STARTED = (
+    _IS_SAME
+    + """
 local hash, pid_key, ended = unpack(KEYS)
 local id, ttl, pid, host, started, attempt = unpack(ARGV)
 if redis.call('EXISTS', hash) == 0 or redis.call('ZSCORE', ended, id) then return 0 end
@@ -50,7 +61,7 @@ local newest, taken, by, at, since, gone = unpack(redis.call('HMGET', hash, 'dis
 if tonumber(newest or 0) > tonumber(attempt) then return 0 end
 local held = tonumber(by or 0) > 0 and (gone or '') == ''
 if held and tonumber(taken or 0) >= tonumber(attempt) then
-  if by ~= pid or at ~= host or since ~= started then return 0 end
+  if not is_same(by, at, since, pid, host, started) then return 0 end
 end
 redis.call('HSET', hash, 'agentPid', pid, 'agentHost', host, 'agentStarted', started,
   'agentAttempt', attempt)
@@ -58,8 +69,11 @@ redis.call('HDEL', hash, 'agentGone')
 redis.call('SET', pid_key, pid, 'EX', ttl)
 return 1
 """
+)
 
-GONE = """
+GONE = (
+    _IS_SAME
+    + """
 local hash, pid_key, cleanups = unpack(KEYS)
 local id, how, pid, host, started = unpack(ARGV)
 local known = redis.call('HGET', cleanups, id)
@@ -73,7 +87,7 @@ elseif claim then
 else
   return 0
 end
-if pid ~= '' and tonumber(by or 0) > 0 and (by ~= pid or at ~= host or since ~= started) then
+if pid ~= '' and tonumber(by or 0) > 0 and not is_same(by, at, since, pid, host, started) then
   return 0
 end
 if lives then redis.call('HSET', hash, 'agentGone', how) end
@@ -84,6 +98,7 @@ end
 redis.call('DEL', pid_key)
 return 1
 """
+)
 
 RENEW = """
 local id, ttl = ARGV[1], ARGV[2]
@@ -156,6 +171,18 @@ local claim = cjson.decode(known)
 if claim.owner ~= ARGV[2] then return 0 end
 claim['until'] = now + tonumber(ARGV[3])
 redis.call('HSET', KEYS[1], ARGV[1], cjson.encode(claim))
+return 1
+"""
+
+LET_GO = """
+local all = redis.call('HGETALL', KEYS[1])
+for i = 1, #all, 2 do
+  local claim = cjson.decode(all[i + 1])
+  if claim.owner == ARGV[1] then
+    claim['until'] = 0
+    redis.call('HSET', KEYS[1], all[i], cjson.encode(claim))
+  end
+end
 return 1
 """
 

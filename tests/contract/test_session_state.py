@@ -6,6 +6,7 @@ import asyncio
 import sys
 import uuid
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import anyio
 import pytest
@@ -185,6 +186,20 @@ async def test_a_clean_up_whose_owner_is_gone_is_resumed_with_what_was_known(sta
     assert await state.cleanups.renew(record.id, owner="me", lease_s=5)
 
 
+async def test_the_clean_ups_of_an_owner_who_is_known_to_be_gone_are_abandoned_at_once(state):
+    gone, living = a_session(), a_session()
+    for record, owner in ((gone, "gone"), (living, "me")):
+        await state.records.add(record, ttl_s=TTL_S)
+        await state.cleanups.claim(record.id, owner=owner, reason="end", lease_s=60)
+    assert {"gone", "me"} <= set(await state.cleanups.owners())
+    await state.cleanups.let_go("gone")
+    abandoned = await state.cleanups.abandoned()
+    assert gone.id in abandoned
+    assert living.id not in abandoned
+    again = await state.cleanups.claim(gone.id, owner="me", reason="again", lease_s=60)
+    assert again.record == gone
+
+
 async def test_after_a_clean_up_nothing_is_left_but_the_fence_and_the_report(state):
     record = a_session()
     await state.records.add(record, ttl_s=TTL_S)
@@ -236,6 +251,18 @@ async def test_one_process_takes_an_attempt_and_a_newer_attempt_takes_over(state
     found = await state.records.get(record.id)
     assert found is not None
     assert (found.agent_pid, found.agent_host, found.agent_started) == (4712, "here", 13.5)
+
+
+async def test_a_process_is_the_same_whoever_read_its_start_time(state):
+    record = a_session(dispatches=1)
+    await state.records.add(record, ttl_s=TTL_S)
+    for_child = replace(AGENT, started=12.49999999)
+    recycled = replace(AGENT, started=14.0)
+    assert await state.agents.started(record.id, AGENT, attempt=1, ttl_s=TTL_S)
+    assert await state.agents.started(record.id, for_child, attempt=1, ttl_s=TTL_S)
+    assert not await state.agents.started(record.id, recycled, attempt=1, ttl_s=TTL_S)
+    assert not await state.agents.gone(record.id, Gone.EXITED, process=recycled)
+    assert await state.agents.gone(record.id, Gone.EXITED, process=AGENT)
 
 
 async def test_no_process_takes_a_session_that_has_ended_or_never_was(state):
@@ -348,9 +375,11 @@ async def test_one_owner_at_a_time_has_a_lease(state):
     assert await state.marks.lease(name, owner="a", for_s=30)
     assert await state.marks.lease(name, owner="a", for_s=30)
     assert not await state.marks.lease(name, owner="b", for_s=30)
+    assert await state.marks.holder(name) == "a"
     await state.marks.release(name, owner="b")
     assert not await state.marks.lease(name, owner="b", for_s=30)
     await state.marks.release(name, owner="a")
+    assert await state.marks.holder(name) is None
     assert await state.marks.lease(name, owner="b", for_s=30)
 
 

@@ -15,14 +15,19 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import httpx
 import pytest
+from livekit import api
 
-from devstack.development import Development, development
+from devstack.development import AGENT_NAME, Development, development
 from devstack.for_pytest import skip_where_unavailable
+from devstack.participant import Participant, access_token
 from devstack.ports import free_port
-from devstack.servers.orchestrator import webhook_url
+from devstack.servers.orchestrator import Orchestrator, webhook_url
 from devstack.waiting import eventually
+from sessions.naming import ROOM_MARK, ROOM_PREFIX, new_session_id
 from tests import leaks
+from tests.e2e.blockable_agent import BLOCK
 from tests.faults.proxy import FaultyProxy, Mode
 from tests.faults.session_traces import Session, Sessions, note
 
@@ -32,6 +37,8 @@ COOPERATIVE_S = 3.0
 FORCED_S = 9.0
 RECONCILED_S = 20.0
 """Upper bounds that hold on a busy machine too; the table at the end has the real figures."""
+
+BLOCKABLE_AGENT = Path(__file__).parents[1] / "e2e/blockable_agent.py"
 
 SETTINGS = {
     "RECONNECT_GRACE_S": "1",
@@ -70,7 +77,13 @@ def stack(
     at = webhook_url(int(proxy.url.rpartition(":")[2]))
     with ExitStack() as running:
         with skip_where_unavailable(), leaks.shared():
-            made = development(settings, port=port, webhooks_at=at, persistent_redis=True)
+            made = development(
+                settings,
+                port=port,
+                webhooks_at=at,
+                persistent_redis=True,
+                entrypoint=BLOCKABLE_AGENT,
+            )
             stack = running.enter_context(made)
         yield stack
 
@@ -118,6 +131,17 @@ async def test_an_end_leaves_nothing(sessions, name):
     assert report["room_deleted"], report
     assert report["redis_cleaned"], report
     assert report["errors"] == []
+
+
+async def test_an_end_while_the_agent_is_on_its_way_is_no_forced_one(sessions):
+    longest = 0.0
+    for after_s in (0.1, 0.2, 0.3, 0.4, 0.5):
+        since = time.monotonic() + after_s
+        session = await begun_and_ended(sessions, after_s)
+        times = await sessions.gone(session, since=since, within_s=COOPERATIVE_S)
+        longest = max(longest, *times.values())
+    note("ended 0.1 to 0.5 s after its start, the longest", dict.fromkeys(times, longest))
+    assert longest < COOPERATIVE_S
 
 
 async def test_a_person_who_leaves_leaves_nothing(sessions, name):
@@ -175,17 +199,42 @@ async def test_an_agent_killed_as_its_session_ends_leaves_nothing(sessions, name
     assert report["process_killed"], report
 
 
-async def test_an_agent_that_answers_no_signal_and_runs_no_loop_is_ended(sessions, name):
+async def blocked(person: Participant, sessions: Sessions, session: Session) -> None:
+    """Let the person's agent ignore SIGTERM and run its loop no more, and wait until it does."""
+    await person.room.local_participant.publish_data("", topic=BLOCK)
+    await eventually(lambda: not sessions.redis.exists(f"agent:{session.id}:health"), 15)
+
+
+async def test_an_agent_that_ignores_sigterm_and_blocks_its_loop_is_ended(sessions, name):
     session = await sessions.start(name)
     async with sessions.person(session) as person:
         await person.hear()
-        process = await sessions.agent_process(session)
-        process.send_signal(signal.SIGSTOP)  # takes no SIGTERM either, until it goes on
+        await sessions.agent_process(session)
+        await person.room.local_participant.publish_data("", topic=BLOCK)
+        await asyncio.sleep(0.5)  # it cannot say that it is blocked
         since = time.monotonic()
         report = await sessions.end(session)
         times = await sessions.gone(session, since=since, within_s=FORCED_S)
-    note("agent stuck, deaf to SIGTERM, ended", times)
+    note("agent ignores SIGTERM and blocks its loop, ended", times)
     assert report["process_killed"], report
+    assert not report["process_exited"], report
+    assert report["errors"] == []
+
+
+async def test_an_agent_that_hangs_in_mid_conversation_is_ended_and_replaced(sessions, name):
+    session = await sessions.start(name)
+    async with sessions.person(session) as person:
+        await person.hear()
+        await person.ask("Hello, my name is Anna.")
+        first = await sessions.agent_process(session)
+        await blocked(person, sessions, session)
+        assert "Anna" in (await person.hear(20)).text
+        await sessions.agent_process(session, but=first.pid)
+        await eventually(lambda: not first.is_running(), FORCED_S)
+        since = time.monotonic()
+        report = await sessions.end(session)
+        times = await sessions.gone(session, since=since, within_s=COOPERATIVE_S)
+    note("agent hung and replaced, then ended", times)
     assert report["errors"] == []
 
 
@@ -264,6 +313,69 @@ async def test_a_clean_up_whose_orchestrator_is_killed_is_finished_by_the_next(
         await asyncio.gather(ending, return_exceptions=True)
         times = await sessions.gone(session, since=since, within_s=RECONCILED_S)
     note(f"stuck agent, orchestrator killed {after_s} s into its end", times)
+
+
+@pytest.fixture
+async def other(stack: Development, data_folder: Path) -> AsyncIterator[Orchestrator]:
+    """A second orchestrator beside the stack's own."""
+    shared = {"REDIS_URL": stack.stack.redis.info.url, "LIVEKIT_AGENT_NAME": AGENT_NAME}
+    settings = {**SETTINGS, **shared, "DATA_DIR": str(data_folder)}
+    made = Orchestrator(stack.livekit, settings)
+    with leaks.shared():
+        await asyncio.to_thread(made.start)
+    yield made
+    await asyncio.to_thread(made.stop)
+
+
+async def test_of_two_orchestrators_one_cleans_up_and_the_other_takes_over(
+    sessions, name, stack, other
+):
+    session = await sessions.start(name)
+    async with sessions.person(session) as person:
+        await person.hear()
+        await sessions.agent_process(session)
+        asked = {"sessionId": session.id}
+        async with httpx.AsyncClient(base_url=other.url, timeout=30.0) as elsewhere:
+            answer, report = await asyncio.gather(
+                elsewhere.post("/api/session/end", json=asked), sessions.end(session)
+            )
+    assert answer.json()["details"] == report
+    second = await sessions.start(name)
+    async with sessions.person(second) as person:
+        await person.hear()
+        process = await sessions.agent_process(second)
+        process.send_signal(signal.SIGSTOP)  # so that there is something to wait for
+        since = time.monotonic()
+        ending = asyncio.create_task(sessions.end(second))
+        await eventually(lambda: sessions.redis.zscore("sessions:ended", second.id))
+        stack.orchestrator.kill()
+        times = await sessions.gone(second, since=since, within_s=FORCED_S)
+        await asyncio.gather(ending, return_exceptions=True)
+    with leaks.shared():
+        await asyncio.to_thread(stack.orchestrator.start)
+    note("stuck agent, its orchestrator killed, finished by another", times)
+
+
+# --- what is none of ours
+
+
+async def test_rooms_and_agents_of_others_on_the_same_livekit_are_left_alone(sessions, name, stack):
+    theirs = f"{ROOM_PREFIX}of-another-application-{uuid.uuid4().hex}"
+    developers = f"somebody-develops-{uuid.uuid4().hex}"
+    dispatch = api.RoomAgentDispatch(agent_name=AGENT_NAME)
+    for room, agents in ((theirs, []), (developers, [dispatch])):
+        request = api.CreateRoomRequest(name=room, empty_timeout=300, agents=agents)
+        await sessions.livekit.room.create_room(request)
+    async with Participant(stack.livekit, access_token(stack.livekit, name, developers)) as person:
+        await person.hear()
+        orphan = new_session_id()  # ours, which the reconciler ends once it is old enough
+        mark = json.dumps({"by": ROOM_MARK, "session": orphan, "creator": ""})
+        request = api.CreateRoomRequest(name=orphan, metadata=mark, empty_timeout=300)
+        await sessions.livekit.room.create_room(request)
+        await sessions.gone(Session(orphan, ""), since=time.monotonic(), within_s=RECONCILED_S)
+        assert {theirs, developers} <= await sessions.rooms()
+        assert "Nice to meet you" in await person.ask("Hello, my name is Anna.")
+    await sessions.livekit.room.delete_room(api.DeleteRoomRequest(room=theirs))
 
 
 # --- webhooks

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from connection_events import Reason
+from orchestrator.ending.owners import is_gone, new_owner
+from orchestrator.ending.rounds import rounds
 from orchestrator.errors import UnavailableError
 from orchestrator.spawners.dispatch import DispatchSpawner
-from tests.orchestrator.ending_world import World, a_person, an_agent, until
+from tests.orchestrator.ending_world import World, a_person, an_agent, made_settings, until
 
 pytest_plugins = ["tests.orchestrator.ending_fixtures"]
 
@@ -61,7 +65,12 @@ class Mortal:
         found = getattr(self._thing, name)
         if name in ("records", "cleanups", "agents"):
             return Mortal(found, self._death)
-        if not asyncio.iscoroutinefunction(found) or name in ("renew", "abandoned"):
+        if not asyncio.iscoroutinefunction(found) or name in (
+            "renew",
+            "abandoned",
+            "owners",
+            "let_go",
+        ):
             return found
 
         async def mortal(*args: Any, **kwargs: Any) -> Any:
@@ -120,6 +129,52 @@ async def test_a_clean_up_that_was_abandoned_is_finished_over_redis_too(world):
         await until(lambda: world.is_gone(record))
     report = await world.state.cleanups.report(record.id)
     assert report["errors"] == []
+
+
+@pytest.fixture
+def gone_owner() -> str:
+    """An orchestrator of this host that is no more."""
+    script = "from orchestrator.ending.owners import new_owner; print(new_owner())"
+    command = [sys.executable, "-c", script]
+    ran = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    return ran.stdout.strip()
+
+
+async def test_an_orchestrator_takes_over_at_once_from_one_that_was_killed_on_its_host(
+    world, gone_owner
+):
+    record = await world.started(a_person(), an_agent())
+    await world.state.cleanups.claim(record.id, owner=gone_owner, reason="", lease_s=3600)
+    async with world.cleaning():
+        await until(lambda: world.is_gone(record))
+
+
+async def test_of_an_owner_elsewhere_nobody_says_that_it_is_gone(gone_owner):
+    assert is_gone(gone_owner)
+    assert not is_gone(new_owner())
+    assert not is_gone(gone_owner.replace("/", "/another", 1))
+    assert not is_gone("somebody")
+
+
+async def test_the_rounds_of_a_killed_orchestrator_go_on_at_once_on_its_host(world, gone_owner):
+    await world.state.marks.lease("work", owner=gone_owner, for_s=3600)
+    done = asyncio.Event()
+
+    async def work() -> None:
+        done.set()
+
+    owned = {"state": world.state, "owner": new_owner(), "every_s": 0.02, "lease_s": 60}
+    async with rounds("work", work, **owned):
+        await asyncio.wait_for(done.wait(), 5)
+
+
+async def test_a_clean_up_that_the_orchestrators_end_broke_off_is_free_at_once(world):
+    record = await world.started(agent_pid=4711, agent_host="there", agent_started=1.0)
+    async with world.cleaning(made_settings(TERM_GRACE_S="60"), lease_s=60) as ending:
+        await ending.begin(record.id, LEFT, asked_by="end")
+        for task in [run.task for run in ending._runs.values()]:
+            task.cancel()
+    assert record.id in await world.state.cleanups.abandoned()
 
 
 async def test_who_waits_for_an_orchestrator_that_dies_takes_over_and_gets_a_report(world):

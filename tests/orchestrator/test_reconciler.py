@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from connection_events import Reason
 from orchestrator.ending.cleanup import Cleanups
 from orchestrator.ending.reconciler import Reconciler
-from sessions import AgentProcess, Gone
+from sessions import AgentProcess, Gone, SessionRecord
 from sessions.in_process import ProcessSessionState
 from sessions.naming import now_ms
 from tests.orchestrator.ending_world import (
@@ -34,9 +36,9 @@ def reconciling(world: World, cleanups: Cleanups, **variables: str) -> Reconcile
     return Reconciler(state=world.state, rooms=world.rooms, cleanups=cleanups, settings=settings)
 
 
-async def reconcile(world: World) -> None:
+async def reconcile(world: World, **variables: str) -> None:
     async with world.cleaning() as cleanups:
-        await reconciling(world, cleanups).reconcile()
+        await reconciling(world, cleanups, **variables).reconcile()
 
 
 async def test_a_session_without_a_room_ends(world):
@@ -95,14 +97,35 @@ async def test_what_livekit_missed_while_it_was_away_is_done_later(world):
     assert await world.is_gone(record)
 
 
-async def test_a_process_without_a_session_or_a_room_is_told_to_end(world):
+async def _process_without_session(world: World) -> SessionRecord:
     record = await world.started()
     process = AgentProcess(pid=4711, host="there", started=1.0)
     await world.state.agents.started(record.id, process, attempt=1, ttl_s=60)
     await world.state.agents.beat(record.id, {"at": "1"}, lives_s=60, ttl_s=60)
     world.rooms.rooms.clear()
     await _lose_record(world, record.id)
+    return record
+
+
+async def test_a_process_that_was_without_a_session_a_moment_ago_is_left_alone(world):
+    record = await _process_without_session(world)
     await reconcile(world)
+    assert not await world.state.records.has_ended(record.id)
+    async with world.cleaning() as cleanups:
+        patient = reconciling(world, cleanups, RECONCILE_AGE_S="0.05")
+        await patient.reconcile()
+        assert not await world.state.records.has_ended(record.id)
+        await world.state.records.add(record, ttl_s=60)  # its job noted it again
+        await patient.reconcile()
+        await asyncio.sleep(0.06)
+        await _lose_record(world, record.id)
+        await patient.reconcile()
+        assert not await world.state.records.has_ended(record.id)
+
+
+async def test_a_process_without_a_session_or_a_room_is_told_to_end(world):
+    record = await _process_without_session(world)
+    await reconcile(world, RECONCILE_AGE_S="0")
     assert await world.state.records.has_ended(record.id)
     assert [event.conversation_id for event in world.heard] == [record.id]
     assert record.id not in await world.state.agents.reporting()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 import pytest
@@ -207,6 +208,42 @@ async def test_an_agent_that_died_after_its_person_left_is_not_replaced(world):
     watchdog, _ = watching(world)
     await watchdog.look()
     assert world.rooms.rooms[record.room].dispatches == []
+
+
+async def test_a_session_whose_agent_died_and_whose_person_stays_away_ends(world):
+    record = await world.started(agent_pid=4711, agent_gone="killed")
+    await world.state.records.update(record.id, status=SessionStatus.READY)
+    watchdog, ends = watching(world, RECONNECT_GRACE_S="0.1")
+    await watchdog.look()
+    assert ends.begun == []
+    await asyncio.sleep(0.11)
+    await watchdog.look()
+    assert ends.begun == [(record.id, Reason.TIMEOUT, "watchdog")]
+    assert world.rooms.rooms[record.room].dispatches == []
+
+
+@pytest.mark.parametrize(("how", "ends_at_once"), [("exited", True), ("killed", False)])
+async def test_a_session_whose_agent_left_in_order_and_took_the_room_along_ends_at_once(
+    world, how, ends_at_once
+):
+    record = await world.started(room=False, agent_pid=4711, agent_gone=how)
+    await world.state.records.update(record.id, status=SessionStatus.READY)
+    watchdog, ends = watching(world, RECONNECT_GRACE_S="60")
+    await watchdog.look()
+    expected = [(record.id, Reason.CLIENT_DISCONNECT, "watchdog")]
+    assert ends.begun == (expected if ends_at_once else [])
+
+
+async def test_a_person_who_comes_back_to_a_dead_agent_within_the_grace_time_gets_another(world):
+    record = await world.started(agent_pid=4711, agent_gone="killed")
+    await world.state.records.update(record.id, status=SessionStatus.READY)
+    watchdog, ends = watching(world, RECONNECT_GRACE_S="0.1")
+    await watchdog.look()
+    world.rooms.open(record, a_person())
+    await asyncio.sleep(0.11)
+    await watchdog.look()
+    assert world.rooms.rooms[record.room].dispatches == [2]
+    assert ends.begun == []
 
 
 async def test_a_session_that_ends_while_an_agent_is_sent_has_no_room_after_it(lone_world):

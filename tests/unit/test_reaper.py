@@ -26,6 +26,7 @@ from sessions import Gone, SessionRecord, SessionState, StateUnreachableError
 from sessions.in_process import ProcessSessionState
 from sessions.naming import new_session_id, now_ms
 from worker.escalation import Reaper
+from worker.processes import start_of
 from worker.registry import Entry, Registry, this_host
 
 STUBBORN = """
@@ -62,7 +63,7 @@ def entry_of(pid: int, **changes: object) -> Entry:
     made = Entry(
         session_id=new_session_id(),
         pid=pid,
-        started=psutil.Process(pid).create_time(),
+        started=start_of(pid),
         host=this_host(),
         parent=os.getpid(),
         attempt=1,
@@ -147,6 +148,42 @@ async def test_a_pid_that_another_process_has_got_is_never_signalled(registry, s
         await reaper.look()
     assert stubborn.poll() is None
     assert registry.entries() == []
+
+
+async def test_a_process_is_the_same_after_the_clock_was_set(
+    registry, state, stubborn, monkeypatch
+):
+    entry = entry_of(stubborn.pid)
+    await known(state, entry)
+    registry.put(entry)
+    monkeypatch.setattr(psutil.Process, "create_time", lambda _: time.time() + 3600)
+    await Reaper(registry, state, ProcessChannel(), grace_s=0.0).look()
+    assert await state.agents.how_gone(entry.session_id) is None
+    assert registry.entries() == [entry]
+
+
+async def test_a_process_from_before_the_machine_was_started_anew_is_gone(
+    registry, state, stubborn
+):
+    entry = entry_of(stubborn.pid, boot="another")
+    await known(state, entry)
+    await state.records.fence(entry.session_id)
+    registry.put(entry)
+    reaper = Reaper(registry, state, ProcessChannel(), grace_s=0.0)
+    for _ in range(3):
+        await reaper.look()
+    assert stubborn.poll() is None
+    assert registry.entries() == []
+
+
+async def test_the_end_of_a_process_that_waited_days_for_its_session_is_reported(
+    registry, state, stubborn
+):
+    entry = entry_of(stubborn.pid, started=1.0)  # an idle one that began long ago
+    await known(state, entry)
+    registry.put(entry)
+    await Reaper(registry, state, ProcessChannel(), grace_s=0.0).look()
+    assert await state.agents.how_gone(entry.session_id) is Gone.KILLED
 
 
 async def test_a_pid_that_only_the_state_knows_is_never_signalled(registry, state, stubborn):
