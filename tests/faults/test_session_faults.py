@@ -19,7 +19,7 @@ import httpx
 import pytest
 from livekit import api
 
-from devstack.development import AGENT_NAME, Development, development
+from devstack.development import Development, development
 from devstack.for_pytest import skip_where_unavailable
 from devstack.participant import Participant, access_token
 from devstack.ports import free_port
@@ -318,7 +318,7 @@ async def test_a_clean_up_whose_orchestrator_is_killed_is_finished_by_the_next(
 @pytest.fixture
 async def other(stack: Development, data_folder: Path) -> AsyncIterator[Orchestrator]:
     """A second orchestrator beside the stack's own."""
-    shared = {"REDIS_URL": stack.stack.redis.info.url, "LIVEKIT_AGENT_NAME": AGENT_NAME}
+    shared = {"REDIS_URL": stack.stack.redis.info.url, "LIVEKIT_AGENT_NAME": ""}
     settings = {**SETTINGS, **shared, "DATA_DIR": str(data_folder)}
     made = Orchestrator(stack.livekit, settings)
     with leaks.shared():
@@ -362,7 +362,7 @@ async def test_of_two_orchestrators_one_cleans_up_and_the_other_takes_over(
 async def test_rooms_and_agents_of_others_on_the_same_livekit_are_left_alone(sessions, name, stack):
     theirs = f"{ROOM_PREFIX}of-another-application-{uuid.uuid4().hex}"
     developers = f"somebody-develops-{uuid.uuid4().hex}"
-    dispatch = api.RoomAgentDispatch(agent_name=AGENT_NAME)
+    dispatch = api.RoomAgentDispatch(agent_name="")
     for room, agents in ((theirs, []), (developers, [dispatch])):
         request = api.CreateRoomRequest(name=room, empty_timeout=300, agents=agents)
         await sessions.livekit.room.create_room(request)

@@ -17,7 +17,7 @@ _OWN_DATABASE = "/7"
 
 
 @pytest.fixture(params=["process", "redis"])
-async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
+async def tended(request: pytest.FixtureRequest) -> AsyncIterator[World]:
     """A world over each kind of state."""
     if request.param == "process":
         state: SessionState = ProcessSessionState(fence_s=60)

@@ -21,9 +21,9 @@ pytest_plugins = ["tests.orchestrator.ending_fixtures"]
 LEFT = Reason.CLIENT_DISCONNECT
 
 
-async def test_an_end_leaves_nothing_and_says_so(world):
-    record = await world.started(a_person(), an_agent())
-    async with world.cleaning() as cleanups:
+async def test_an_end_leaves_nothing_and_says_so(tended):
+    record = await tended.started(a_person(), an_agent())
+    async with tended.cleaning() as cleanups:
         report = await cleanups.end(record.id, LEFT, asked_by="end")
     assert report.session_id == record.id
     assert report.room_deleted
@@ -31,132 +31,132 @@ async def test_an_end_leaves_nothing_and_says_so(world):
     assert report.process_killed
     assert report.errors == []
     assert report.seconds < 1
-    assert await world.is_gone(record)
-    assert [(event.conversation_id, event.reason) for event in world.heard] == [(record.id, LEFT)]
-    assert world.webhooks.said == [(SessionEvent.ENDED, record.id)]
+    assert await tended.is_gone(record)
+    assert [(event.conversation_id, event.reason) for event in tended.heard] == [(record.id, LEFT)]
+    assert tended.webhooks.said == [(SessionEvent.ENDED, record.id)]
 
 
-async def test_an_unknown_session_and_one_that_has_ended_cannot_be_ended(world):
-    record = await world.started()
-    async with world.cleaning() as cleanups:
+async def test_an_unknown_session_and_one_that_has_ended_cannot_be_ended(tended):
+    record = await tended.started()
+    async with tended.cleaning() as cleanups:
         assert await cleanups.end(new_session_id(), LEFT, asked_by="end") is None
         assert not await cleanups.begin(new_session_id(), LEFT, asked_by="end")
         assert await cleanups.end(record.id, LEFT, asked_by="end") is not None
         assert await cleanups.end(record.id, LEFT, asked_by="end") is None
 
 
-async def test_twenty_calls_at_once_to_one_orchestrator_share_one_clean_up(world):
-    record = await world.started(a_person(), an_agent())
-    async with world.cleaning() as cleanups:
+async def test_twenty_calls_at_once_to_one_orchestrator_share_one_clean_up(tended):
+    record = await tended.started(a_person(), an_agent())
+    async with tended.cleaning() as cleanups:
         reports = await asyncio.gather(
             *(cleanups.end(record.id, LEFT, asked_by="end") for _ in range(20))
         )
     assert all(report == reports[0] for report in reports)
-    assert len(world.heard) == 1
-    assert len(world.webhooks.said) == 1
+    assert len(tended.heard) == 1
+    assert len(tended.webhooks.said) == 1
 
 
-async def test_calls_at_once_to_two_orchestrators_share_one_clean_up(world):
-    record = await world.started(a_person(), agent_pid=4711, agent_host="there", agent_started=1.0)
-    async with world.cleaning() as one, world.cleaning() as other:
+async def test_calls_at_once_to_two_orchestrators_share_one_clean_up(tended):
+    record = await tended.started(a_person(), agent_pid=4711, agent_host="there", agent_started=1.0)
+    async with tended.cleaning() as one, tended.cleaning() as other:
         asked = [
             asyncio.create_task(each.end(record.id, LEFT, asked_by="end"))
             for each in (one, other) * 10
         ]
-        await until(lambda: world.state.cleanups.is_pending(record.id))
-        await world.state.agents.gone(record.id, Gone.EXITED)
+        await until(lambda: tended.state.cleanups.is_pending(record.id))
+        await tended.state.agents.gone(record.id, Gone.EXITED)
         reports = await asyncio.gather(*asked)
     assert all(report == reports[0] for report in reports)
     assert reports[0].process_exited
-    assert len(world.heard) == 1
+    assert len(tended.heard) == 1
 
 
-async def test_begin_fences_before_it_returns_and_does_the_rest_later(world):
-    record = await world.started(a_person(), an_agent())
-    async with world.cleaning() as cleanups:
+async def test_begin_fences_before_it_returns_and_does_the_rest_later(tended):
+    record = await tended.started(a_person(), an_agent())
+    async with tended.cleaning() as cleanups:
         assert await cleanups.begin(record.id, LEFT, asked_by="webhook")
-        assert await world.state.records.has_ended(record.id)
-        await until(lambda: world.is_gone(record))
+        assert await tended.state.records.has_ended(record.id)
+        await until(lambda: tended.is_gone(record))
 
 
-async def test_a_caller_who_gives_up_does_not_stop_the_clean_up(world):
-    record = await world.started(a_person(), an_agent())
-    async with world.cleaning() as cleanups:
+async def test_a_caller_who_gives_up_does_not_stop_the_clean_up(tended):
+    record = await tended.started(a_person(), an_agent())
+    async with tended.cleaning() as cleanups:
         asked = asyncio.create_task(cleanups.end(record.id, LEFT, asked_by="end"))
         await asyncio.sleep(0)
         asked.cancel()
-        await until(lambda: world.is_gone(record))
+        await until(lambda: tended.is_gone(record))
 
 
 @pytest.mark.parametrize("how", list(Gone))
-async def test_the_report_waits_for_the_process_and_says_how_it_ended(world, how):
+async def test_the_report_waits_for_the_process_and_says_how_it_ended(tended, how):
     process = AgentProcess(pid=4711, host="there", started=12.5)
-    record = await world.started(a_person())
-    assert await world.state.agents.started(record.id, process, attempt=1, ttl_s=60)
-    async with world.cleaning() as cleanups:
+    record = await tended.started(a_person())
+    assert await tended.state.agents.started(record.id, process, attempt=1, ttl_s=60)
+    async with tended.cleaning() as cleanups:
         asked = asyncio.create_task(cleanups.end(record.id, LEFT, asked_by="end"))
-        await until(lambda: world.state.cleanups.is_pending(record.id))
+        await until(lambda: tended.state.cleanups.is_pending(record.id))
         done, _ = await asyncio.wait([asked], timeout=0.1)
         assert not done
-        assert await world.state.agents.gone(record.id, how, process=process)
+        assert await tended.state.agents.gone(record.id, how, process=process)
         report = await asked
     assert report.process_killed
     assert report.process_exited == (how is Gone.EXITED)
-    assert await world.is_gone(record)
+    assert await tended.is_gone(record)
 
 
-async def test_a_process_that_nobody_reports_gone_is_an_error_in_the_report(world):
-    record = await world.started(agent_pid=4711, agent_host="there", agent_started=1.0)
-    cleanups = world.cleanups(made_settings(TERM_GRACE_S="0.1"))
+async def test_a_process_that_nobody_reports_gone_is_an_error_in_the_report(tended):
+    record = await tended.started(agent_pid=4711, agent_host="there", agent_started=1.0)
+    cleanups = tended.cleanups(made_settings(TERM_GRACE_S="0.1"))
     cleanups._sequence._gone_within_s = 0.2
     async with cleanups.running():
         report = await cleanups.end(record.id, LEFT, asked_by="end")
     assert not report.process_killed
     assert [each.split(":")[0] for each in report.errors] == ["waiting for the process"]
-    assert await world.is_gone(record)
+    assert await tended.is_gone(record)
 
 
-async def test_livekit_out_of_reach_is_an_error_in_the_report_and_the_rest_is_done(world):
-    record = await world.started(a_person())
-    world.rooms.away = True
-    async with world.cleaning() as cleanups:
+async def test_livekit_out_of_reach_is_an_error_in_the_report_and_the_rest_is_done(tended):
+    record = await tended.started(a_person())
+    tended.rooms.away = True
+    async with tended.cleaning() as cleanups:
         report = await cleanups.end(record.id, LEFT, asked_by="end")
     assert not report.room_deleted
     assert not report.process_killed
     assert report.redis_cleaned
     assert any(each.startswith("deleting the room: LiveKit is out of") for each in report.errors)
-    assert await world.state.records.get(record.id) is None
-    assert len(world.heard) == 1
+    assert await tended.state.records.get(record.id) is None
+    assert len(tended.heard) == 1
 
 
 async def test_a_room_that_comes_back_is_deleted_again(lone_world):
-    world = lone_world
-    record = await world.started(a_person(), an_agent())
-    delete, deleted = world.rooms.delete, []
+    tended = lone_world
+    record = await tended.started(a_person(), an_agent())
+    delete, deleted = tended.rooms.delete, []
 
     async def delete_and_let_a_late_job_make_it_anew(room: str) -> bool:
         result: bool = await delete(room)
         deleted.append(room)
         if len(deleted) == 1:
-            world.rooms.open(record, an_agent("late"), mark=False)
+            tended.rooms.open(record, an_agent("late"), mark=False)
         return result
 
-    world.rooms.delete = delete_and_let_a_late_job_make_it_anew
-    async with world.cleaning() as cleanups:
+    tended.rooms.delete = delete_and_let_a_late_job_make_it_anew
+    async with tended.cleaning() as cleanups:
         report = await cleanups.end(record.id, LEFT, asked_by="end")
     assert report.room_deleted
     assert deleted == [record.room] * 2
-    assert await world.is_gone(record)
+    assert await tended.is_gone(record)
 
 
-async def test_a_room_whose_name_is_another_sessions_by_now_is_left_alone(world):
-    record = await world.started(room=False)
+async def test_a_room_whose_name_is_another_sessions_by_now_is_left_alone(tended):
+    record = await tended.started(room=False)
     other = a_session(room=record.room)
-    world.rooms.open(other, a_person())
-    async with world.cleaning() as cleanups:
+    tended.rooms.open(other, a_person())
+    async with tended.cleaning() as cleanups:
         report = await cleanups.end(record.id, LEFT, asked_by="end")
     assert report.errors == []
-    assert record.room in world.rooms.rooms
+    assert record.room in tended.rooms.rooms
 
 
 async def test_without_its_state_no_session_can_be_ended_and_the_caller_is_told(lone_world):
@@ -172,32 +172,32 @@ async def test_without_its_state_no_session_can_be_ended_and_the_caller_is_told(
 async def test_keys_that_cannot_be_removed_now_are_removed_once_the_state_is_back(
     lone_world, monkeypatch
 ):
-    world = lone_world
-    record = await world.started(a_person())
+    tended = lone_world
+    record = await tended.started(a_person())
     monkeypatch.setattr("orchestrator.ending.cleanup._FINISH_WITHIN_S", 0.1)
-    finish = world.state.cleanups.finish
+    finish = tended.state.cleanups.finish
 
     async def away(*_: object, **__: object) -> int:
         raise StateUnreachableError("Redis is out of reach")
 
-    world.state.cleanups.finish = away
-    async with world.cleaning() as cleanups:
+    tended.state.cleanups.finish = away
+    async with tended.cleaning() as cleanups:
         report = await cleanups.end(record.id, LEFT, asked_by="end")
         assert not report.redis_cleaned
-        assert await world.state.records.get(record.id) is not None
-        world.state.cleanups.finish = finish
-        await until(lambda: world.is_gone(record))
+        assert await tended.state.records.get(record.id) is not None
+        tended.state.cleanups.finish = finish
+        await until(lambda: tended.is_gone(record))
 
 
 async def test_clean_ups_are_counted_by_result_and_by_who_asked(lone_world):
-    world = lone_world
+    tended = lone_world
     before = {name: _counted(**labels) for name, labels in COUNTED.items()}
-    fine, killed = await world.started(), await world.started(agent_pid=1, agent_gone="killed")
-    async with world.cleaning() as cleanups:
+    fine, killed = await tended.started(), await tended.started(agent_pid=1, agent_gone="killed")
+    async with tended.cleaning() as cleanups:
         await cleanups.end(fine.id, LEFT, asked_by="end")
         await cleanups.end(killed.id, LEFT, asked_by="delete")
-        world.rooms.away = True
-        away = await world.started(room=False)
+        tended.rooms.away = True
+        away = await tended.started(room=False)
         await cleanups.end(away.id, LEFT, asked_by="end")
     after = {name: _counted(**labels) for name, labels in COUNTED.items()}
     assert {name: after[name] - before[name] for name in COUNTED} == dict.fromkeys(COUNTED, 1)

@@ -79,13 +79,13 @@ class Mortal:
         return mortal
 
 
-async def die(world: World, session_id: str, death: Death) -> None:
+async def die(tended: World, session_id: str, death: Death) -> None:
     """Begin a clean-up that ends where death comes."""
-    async with world.cleaning(
-        state=death.within(world.state),
-        events=death.within(world.events),
-        rooms=death.within(world.rooms),
-        spawner=death.within(DispatchSpawner(world.rooms)),
+    async with tended.cleaning(
+        state=death.within(tended.state),
+        events=death.within(tended.events),
+        rooms=death.within(tended.rooms),
+        spawner=death.within(DispatchSpawner(tended.rooms)),
         lease_s=0.1,
     ) as mortal:
         with pytest.raises(UnavailableError):
@@ -97,19 +97,21 @@ async def die(world: World, session_id: str, death: Death) -> None:
 async def test_a_clean_up_killed_at_any_call_is_finished_by_another_orchestrator(
     lone_world, at, after
 ):
-    world = lone_world
-    record = await world.started(a_person(), an_agent())
+    tended = lone_world
+    record = await tended.started(a_person(), an_agent())
     death = Death(at, after=after)
-    async with world.cleaning() as living:
+    async with tended.cleaning() as living:
         try:
-            await die(world, record.id, death)
+            await die(tended, record.id, death)
         except pytest.fail.Exception:
             assert not death.came, "it came, and was not noticed"
-        if not await world.state.cleanups.is_pending(record.id) and not await world.is_gone(record):
+        if not await tended.state.cleanups.is_pending(record.id) and not await tended.is_gone(
+            record
+        ):
             assert death.calls == ["claim"]  # the session is as it was
-            assert await world.state.records.get(record.id) is not None
+            assert await tended.state.records.get(record.id) is not None
             assert await living.end(record.id, LEFT, asked_by="end") is not None
-        await until(lambda: world.is_gone(record))
+        await until(lambda: tended.is_gone(record))
 
 
 async def test_the_calls_of_a_clean_up_are_all_tried_above(lone_world):
@@ -120,14 +122,14 @@ async def test_the_calls_of_a_clean_up_are_all_tried_above(lone_world):
     assert len(death.calls) <= MOST_CALLS, death.calls
 
 
-async def test_a_clean_up_that_was_abandoned_is_finished_over_redis_too(world):
-    record = await world.started(a_person(), an_agent())
+async def test_a_clean_up_that_was_abandoned_is_finished_over_redis_too(tended):
+    record = await tended.started(a_person(), an_agent())
     death = Death(4, after=True)
-    await die(world, record.id, death)
-    assert await world.state.cleanups.is_pending(record.id)
-    async with world.cleaning():
-        await until(lambda: world.is_gone(record))
-    report = await world.state.cleanups.report(record.id)
+    await die(tended, record.id, death)
+    assert await tended.state.cleanups.is_pending(record.id)
+    async with tended.cleaning():
+        await until(lambda: tended.is_gone(record))
+    report = await tended.state.cleanups.report(record.id)
     assert report["errors"] == []
 
 
@@ -141,12 +143,12 @@ def gone_owner() -> str:
 
 
 async def test_an_orchestrator_takes_over_at_once_from_one_that_was_killed_on_its_host(
-    world, gone_owner
+    tended, gone_owner
 ):
-    record = await world.started(a_person(), an_agent())
-    await world.state.cleanups.claim(record.id, owner=gone_owner, reason="", lease_s=3600)
-    async with world.cleaning():
-        await until(lambda: world.is_gone(record))
+    record = await tended.started(a_person(), an_agent())
+    await tended.state.cleanups.claim(record.id, owner=gone_owner, reason="", lease_s=3600)
+    async with tended.cleaning():
+        await until(lambda: tended.is_gone(record))
 
 
 async def test_of_an_owner_elsewhere_nobody_says_that_it_is_gone(gone_owner):
@@ -156,41 +158,41 @@ async def test_of_an_owner_elsewhere_nobody_says_that_it_is_gone(gone_owner):
     assert not is_gone("somebody")
 
 
-async def test_the_rounds_of_a_killed_orchestrator_go_on_at_once_on_its_host(world, gone_owner):
-    await world.state.marks.lease("work", owner=gone_owner, for_s=3600)
+async def test_the_rounds_of_a_killed_orchestrator_go_on_at_once_on_its_host(tended, gone_owner):
+    await tended.state.marks.lease("work", owner=gone_owner, for_s=3600)
     done = asyncio.Event()
 
     async def work() -> None:
         done.set()
 
-    owned = {"state": world.state, "owner": new_owner(), "every_s": 0.02, "lease_s": 60}
+    owned = {"state": tended.state, "owner": new_owner(), "every_s": 0.02, "lease_s": 60}
     async with rounds("work", work, **owned):
         await asyncio.wait_for(done.wait(), 5)
 
 
-async def test_a_clean_up_that_the_orchestrators_end_broke_off_is_free_at_once(world):
-    record = await world.started(agent_pid=4711, agent_host="there", agent_started=1.0)
-    async with world.cleaning(made_settings(TERM_GRACE_S="60"), lease_s=60) as ending:
+async def test_a_clean_up_that_the_orchestrators_end_broke_off_is_free_at_once(tended):
+    record = await tended.started(agent_pid=4711, agent_host="there", agent_started=1.0)
+    async with tended.cleaning(made_settings(TERM_GRACE_S="60"), lease_s=60) as ending:
         await ending.begin(record.id, LEFT, asked_by="end")
         for task in [run.task for run in ending._runs.values()]:
             task.cancel()
-    assert record.id in await world.state.cleanups.abandoned()
+    assert record.id in await tended.state.cleanups.abandoned()
 
 
-async def test_who_waits_for_an_orchestrator_that_dies_takes_over_and_gets_a_report(world):
-    record = await world.started(a_person(), an_agent())
-    await die(world, record.id, Death(3, after=True))
-    async with world.cleaning(sweep_every_s=60) as other:
+async def test_who_waits_for_an_orchestrator_that_dies_takes_over_and_gets_a_report(tended):
+    record = await tended.started(a_person(), an_agent())
+    await die(tended, record.id, Death(3, after=True))
+    async with tended.cleaning(sweep_every_s=60) as other:
         report = await other.end(record.id, LEFT, asked_by="end")
     assert report is not None
     assert report.room_deleted
-    assert await world.is_gone(record)
+    assert await tended.is_gone(record)
 
 
-async def test_a_long_clean_up_is_not_taken_over_while_its_owner_lives(world):
-    record = await world.started(agent_pid=4711, agent_host="there", agent_started=1.0)
-    async with world.cleaning(lease_s=0.3) as one, world.cleaning(lease_s=0.3):
+async def test_a_long_clean_up_is_not_taken_over_while_its_owner_lives(tended):
+    record = await tended.started(agent_pid=4711, agent_host="there", agent_started=1.0)
+    async with tended.cleaning(lease_s=0.3) as one, tended.cleaning(lease_s=0.3):
         one._sequence._gone_within_s = 0.9
         report = await one.end(record.id, LEFT, asked_by="end")
     assert report.seconds >= 0.9
-    assert len(world.heard) == 1
+    assert len(tended.heard) == 1

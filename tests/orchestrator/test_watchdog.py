@@ -42,122 +42,122 @@ class Ends:
         return True
 
 
-def watching(world: World, **variables: str) -> tuple[Watchdog, Ends]:
+def watching(tended: World, **variables: str) -> tuple[Watchdog, Ends]:
     ends = Ends()
     given = {"READY_WITHIN_S": "0.2", "HEARTBEAT_S": "0.05", **variables}
     watchdog = Watchdog(
-        state=world.state,
-        rooms=world.rooms,
-        spawner=DispatchSpawner(world.rooms),
+        state=tended.state,
+        rooms=tended.rooms,
+        spawner=DispatchSpawner(tended.rooms),
         endings=ends,
-        webhooks=world.webhooks,
+        webhooks=tended.webhooks,
         settings=made_settings(**given),
         every_s=0.02,
     )
     return watchdog, ends
 
 
-async def test_a_ready_agent_makes_the_session_ready_and_the_back_end_is_told_once(world):
-    record = await world.started(a_person(), an_agent())
+async def test_a_ready_agent_makes_the_session_ready_and_the_back_end_is_told_once(tended):
+    record = await tended.started(a_person(), an_agent())
     for _ in range(2):  # two orchestrators
-        watchdog, _ = watching(world)
+        watchdog, _ = watching(tended)
         await watchdog.look()
         await watchdog.look()
-    found = await world.state.records.get(record.id)
+    found = await tended.state.records.get(record.id)
     assert found.status is SessionStatus.READY
-    assert [each for each in world.webhooks.said if each[1] == record.id] == [
+    assert [each for each in tended.webhooks.said if each[1] == record.id] == [
         (SessionEvent.READY, record.id)
     ]
 
 
-async def test_an_agent_that_is_not_ready_in_time_is_removed_and_another_is_sent(world):
-    record = await world.started(
+async def test_an_agent_that_is_not_ready_in_time_is_removed_and_another_is_sent(tended):
+    record = await tended.started(
         a_person(), an_agent("slow", state=""), connected_at=now_ms() - LONG_AGO
     )
-    watchdog, _ = watching(world)
+    watchdog, _ = watching(tended)
     await watchdog.look()
-    assert world.rooms.rooms[record.room].dispatches == []
+    assert tended.rooms.rooms[record.room].dispatches == []
     async with watchdog.running():
-        await until(lambda: _is_sent(world, record.room, [2]))
-    assert world.rooms.removed == ["slow"]
-    found = await world.state.records.get(record.id)
+        await until(lambda: _is_sent(tended, record.room, [2]))
+    assert tended.rooms.removed == ["slow"]
+    found = await tended.state.records.get(record.id)
     assert found.dispatches == 2
     assert found.dispatch_id == "AD_2"
 
 
-async def test_a_job_that_beats_while_it_gets_ready_is_given_more_time(world):
+async def test_a_job_that_beats_while_it_gets_ready_is_given_more_time(tended):
     since = now_ms() - 30_000
-    record = await world.started(
+    record = await tended.started(
         a_person(), an_agent("slow", state=""), connected_at=since, dispatched_at=since
     )
-    agents = world.state.agents
+    agents = tended.state.agents
     assert await agents.started(record.id, FIRST, attempt=1, ttl_s=60)
     await agents.beat(record.id, {"state": "starting"}, lives_s=60, ttl_s=60)
-    patient, _ = watching(world, READY_WITHIN_S="15")
+    patient, _ = watching(tended, READY_WITHIN_S="15")
     await patient.look()
-    assert world.rooms.rooms[record.room].dispatches == []
-    hasty, _ = watching(world, READY_WITHIN_S="5")
+    assert tended.rooms.rooms[record.room].dispatches == []
+    hasty, _ = watching(tended, READY_WITHIN_S="5")
     await hasty.look()
-    assert await _is_sent(world, record.room, [2])
+    assert await _is_sent(tended, record.room, [2])
 
 
-async def test_an_agent_of_an_older_dispatch_may_not_begin_any_more(world):
-    record = await world.started(
+async def test_an_agent_of_an_older_dispatch_may_not_begin_any_more(tended):
+    record = await tended.started(
         a_person(), connected_at=now_ms() - LONG_AGO, dispatched_at=now_ms() - LONG_AGO
     )
-    watchdog, _ = watching(world)
+    watchdog, _ = watching(tended)
     await watchdog.look()
-    agents = world.state.agents
+    agents = tended.state.agents
     assert not await agents.started(record.id, FIRST, attempt=1, ttl_s=60)
     assert await agents.started(record.id, SECOND, attempt=2, ttl_s=60)
 
 
-async def test_nobody_is_sent_to_a_room_without_its_person(world):
-    record = await world.started(
+async def test_nobody_is_sent_to_a_room_without_its_person(tended):
+    record = await tended.started(
         a_person("bystander@example.com"), dispatched_at=now_ms() - LONG_AGO
     )
-    watchdog, _ = watching(world)
+    watchdog, _ = watching(tended)
     await watchdog.look()
-    assert world.rooms.rooms[record.room].dispatches == []
+    assert tended.rooms.rooms[record.room].dispatches == []
 
 
-async def test_the_time_counts_from_the_persons_arrival_also_where_no_webhook_said_so(world):
-    record = await world.started(a_person(), dispatched_at=now_ms() - LONG_AGO)
-    watchdog, _ = watching(world)
+async def test_the_time_counts_from_the_persons_arrival_also_where_no_webhook_said_so(tended):
+    record = await tended.started(a_person(), dispatched_at=now_ms() - LONG_AGO)
+    watchdog, _ = watching(tended)
     before = now_ms()
     await watchdog.look()
-    assert world.rooms.rooms[record.room].dispatches == []
-    found = await world.state.records.get(record.id)
+    assert tended.rooms.rooms[record.room].dispatches == []
+    found = await tended.state.records.get(record.id)
     assert found.connected_at >= before
 
 
-async def test_after_two_agents_more_the_session_is_failed_and_the_back_end_is_told(world):
-    record = await world.started(
+async def test_after_two_agents_more_the_session_is_failed_and_the_back_end_is_told(tended):
+    record = await tended.started(
         a_person(), connected_at=now_ms() - LONG_AGO, dispatched_at=now_ms() - LONG_AGO
     )
-    watchdog, _ = watching(world, READY_WITHIN_S="0.03")
+    watchdog, _ = watching(tended, READY_WITHIN_S="0.03")
     async with watchdog.running():
-        await until(lambda: _has_status(world, record.id, SessionStatus.FAILED))
-    assert world.rooms.rooms[record.room].dispatches == [2, 3]
-    assert world.webhooks.said == [(SessionEvent.FAILED, record.id)]
-    assert not await world.state.agents.started(record.id, FIRST, attempt=3, ttl_s=60)
+        await until(lambda: _has_status(tended, record.id, SessionStatus.FAILED))
+    assert tended.rooms.rooms[record.room].dispatches == [2, 3]
+    assert tended.webhooks.said == [(SessionEvent.FAILED, record.id)]
+    assert not await tended.state.agents.started(record.id, FIRST, attempt=3, ttl_s=60)
 
 
 async def test_each_wait_is_longer_than_the_one_before(lone_world):
-    world = lone_world
+    tended = lone_world
     sent: list[float] = []
-    dispatch = world.rooms.dispatch
+    dispatch = tended.rooms.dispatch
 
     async def timed(*args, **kwargs):
         sent.append(time.monotonic())
         return await dispatch(*args, **kwargs)
 
-    world.rooms.dispatch = timed
+    tended.rooms.dispatch = timed
     began = time.monotonic()
-    record = await world.started(a_person(), connected_at=now_ms())
-    watchdog, _ = watching(world, READY_WITHIN_S="0.2")
+    record = await tended.started(a_person(), connected_at=now_ms())
+    watchdog, _ = watching(tended, READY_WITHIN_S="0.2")
     async with watchdog.running():
-        await until(lambda: _has_status(world, record.id, SessionStatus.FAILED))
+        await until(lambda: _has_status(tended, record.id, SessionStatus.FAILED))
     waits = [sent[0] - began, sent[1] - sent[0], time.monotonic() - sent[1]]
     assert waits[0] >= 0.19
     assert waits[1] >= 0.29
@@ -165,129 +165,129 @@ async def test_each_wait_is_longer_than_the_one_before(lone_world):
 
 
 @pytest.mark.parametrize("seen_by", ["a missing heartbeat", "the reaper's report"])
-async def test_where_a_job_dies_in_mid_conversation_another_agent_comes(world, seen_by):
-    record = await world.started(a_person(), an_agent("old"))
-    agents = world.state.agents
+async def test_where_a_job_dies_in_mid_conversation_another_agent_comes(tended, seen_by):
+    record = await tended.started(a_person(), an_agent("old"))
+    agents = tended.state.agents
     assert await agents.started(record.id, FIRST, attempt=1, ttl_s=60)
     await agents.beat(record.id, {"at": "1"}, lives_s=0.2, ttl_s=60)
-    await world.state.records.update(record.id, status=SessionStatus.READY)
-    watchdog, _ = watching(world)
+    await tended.state.records.update(record.id, status=SessionStatus.READY)
+    watchdog, _ = watching(tended)
     await watchdog.look()
-    assert world.rooms.rooms[record.room].dispatches == []
+    assert tended.rooms.rooms[record.room].dispatches == []
     if seen_by == "the reaper's report":
         await agents.gone(record.id, Gone.KILLED, process=FIRST)
         await watchdog.look()
     else:
         async with watchdog.running():
-            await until(lambda: _is_sent(world, record.room, [2]))
-    assert world.rooms.rooms[record.room].dispatches == [2]
-    assert world.rooms.removed == ["old"]
+            await until(lambda: _is_sent(tended, record.room, [2]))
+    assert tended.rooms.rooms[record.room].dispatches == [2]
+    assert tended.rooms.removed == ["old"]
     assert await agents.started(record.id, SECOND, attempt=2, ttl_s=60)
 
 
-async def test_a_ghost_in_the_room_does_not_pass_for_the_new_agent(world):
-    record = await world.started(a_person(), an_agent("ghost"), agent_attempt=1, dispatches=2)
-    watchdog, _ = watching(world)
+async def test_a_ghost_in_the_room_does_not_pass_for_the_new_agent(tended):
+    record = await tended.started(a_person(), an_agent("ghost"), agent_attempt=1, dispatches=2)
+    watchdog, _ = watching(tended)
     await watchdog.look()
-    assert await _has_status(world, record.id, SessionStatus.STARTING)
+    assert await _has_status(tended, record.id, SessionStatus.STARTING)
 
 
 async def test_without_reports_of_the_job_the_list_of_participants_tells_its_death(lone_world):
-    world = lone_world
-    record = await world.started(a_person(), an_agent("old"))
-    watchdog, _ = watching(world)
+    tended = lone_world
+    record = await tended.started(a_person(), an_agent("old"))
+    watchdog, _ = watching(tended)
     async with watchdog.running():
-        await until(lambda: _has_status(world, record.id, SessionStatus.READY))
-        del world.rooms.rooms[record.room].people["old"]
-        await until(lambda: _is_sent(world, record.room, [2]))
+        await until(lambda: _has_status(tended, record.id, SessionStatus.READY))
+        del tended.rooms.rooms[record.room].people["old"]
+        await until(lambda: _is_sent(tended, record.room, [2]))
 
 
-async def test_an_agent_that_died_after_its_person_left_is_not_replaced(world):
-    record = await world.started(agent_pid=4711, agent_gone="killed")
-    await world.state.records.update(record.id, status=SessionStatus.READY)
-    watchdog, _ = watching(world)
+async def test_an_agent_that_died_after_its_person_left_is_not_replaced(tended):
+    record = await tended.started(agent_pid=4711, agent_gone="killed")
+    await tended.state.records.update(record.id, status=SessionStatus.READY)
+    watchdog, _ = watching(tended)
     await watchdog.look()
-    assert world.rooms.rooms[record.room].dispatches == []
+    assert tended.rooms.rooms[record.room].dispatches == []
 
 
-async def test_a_session_whose_agent_died_and_whose_person_stays_away_ends(world):
-    record = await world.started(agent_pid=4711, agent_gone="killed")
-    await world.state.records.update(record.id, status=SessionStatus.READY)
-    watchdog, ends = watching(world, RECONNECT_GRACE_S="0.1")
+async def test_a_session_whose_agent_died_and_whose_person_stays_away_ends(tended):
+    record = await tended.started(agent_pid=4711, agent_gone="killed")
+    await tended.state.records.update(record.id, status=SessionStatus.READY)
+    watchdog, ends = watching(tended, RECONNECT_GRACE_S="0.1")
     await watchdog.look()
     assert ends.begun == []
     await asyncio.sleep(0.11)
     await watchdog.look()
     assert ends.begun == [(record.id, Reason.TIMEOUT, "watchdog")]
-    assert world.rooms.rooms[record.room].dispatches == []
+    assert tended.rooms.rooms[record.room].dispatches == []
 
 
 @pytest.mark.parametrize(("how", "ends_at_once"), [("exited", True), ("killed", False)])
 async def test_a_session_whose_agent_left_in_order_and_took_the_room_along_ends_at_once(
-    world, how, ends_at_once
+    tended, how, ends_at_once
 ):
-    record = await world.started(room=False, agent_pid=4711, agent_gone=how)
-    await world.state.records.update(record.id, status=SessionStatus.READY)
-    watchdog, ends = watching(world, RECONNECT_GRACE_S="60")
+    record = await tended.started(room=False, agent_pid=4711, agent_gone=how)
+    await tended.state.records.update(record.id, status=SessionStatus.READY)
+    watchdog, ends = watching(tended, RECONNECT_GRACE_S="60")
     await watchdog.look()
     expected = [(record.id, Reason.CLIENT_DISCONNECT, "watchdog")]
     assert ends.begun == (expected if ends_at_once else [])
 
 
-async def test_a_person_who_comes_back_to_a_dead_agent_within_the_grace_time_gets_another(world):
-    record = await world.started(agent_pid=4711, agent_gone="killed")
-    await world.state.records.update(record.id, status=SessionStatus.READY)
-    watchdog, ends = watching(world, RECONNECT_GRACE_S="0.1")
+async def test_a_person_who_comes_back_to_a_dead_agent_within_the_grace_time_gets_another(tended):
+    record = await tended.started(agent_pid=4711, agent_gone="killed")
+    await tended.state.records.update(record.id, status=SessionStatus.READY)
+    watchdog, ends = watching(tended, RECONNECT_GRACE_S="0.1")
     await watchdog.look()
-    world.rooms.open(record, a_person())
+    tended.rooms.open(record, a_person())
     await asyncio.sleep(0.11)
     await watchdog.look()
-    assert world.rooms.rooms[record.room].dispatches == [2]
+    assert tended.rooms.rooms[record.room].dispatches == [2]
     assert ends.begun == []
 
 
 async def test_a_session_that_ends_while_an_agent_is_sent_has_no_room_after_it(lone_world):
-    world = lone_world
-    record = await world.started(
+    tended = lone_world
+    record = await tended.started(
         a_person(), connected_at=now_ms() - LONG_AGO, dispatched_at=now_ms() - LONG_AGO
     )
-    dispatch = world.rooms.dispatch
+    dispatch = tended.rooms.dispatch
 
     async def dispatch_after_the_end(*args, **kwargs):
-        async with world.cleaning() as cleanups:
+        async with tended.cleaning() as cleanups:
             await cleanups.end(record.id, Reason.CLIENT_DISCONNECT, asked_by="end")
         return await dispatch(*args, **kwargs)
 
-    world.rooms.dispatch = dispatch_after_the_end
-    watchdog, _ = watching(world)
+    tended.rooms.dispatch = dispatch_after_the_end
+    watchdog, _ = watching(tended)
     await watchdog.look()
-    assert await world.is_gone(record)
+    assert await tended.is_gone(record)
 
 
-async def test_livekit_out_of_reach_costs_no_dispatch(world):
-    record = await world.started(
+async def test_livekit_out_of_reach_costs_no_dispatch(tended):
+    record = await tended.started(
         a_person(), connected_at=now_ms() - LONG_AGO, dispatched_at=now_ms() - LONG_AGO
     )
-    world.rooms.away = True
-    watchdog, _ = watching(world)
+    tended.rooms.away = True
+    watchdog, _ = watching(tended)
     await watchdog.look()
-    found = await world.state.records.get(record.id)
+    found = await tended.state.records.get(record.id)
     assert found.dispatches == 1
 
 
-async def test_a_session_that_lasted_as_long_as_it_may_ends(world):
-    record = await world.started(a_person(), expires_at=now_ms() - 1)
-    watchdog, ends = watching(world)
+async def test_a_session_that_lasted_as_long_as_it_may_ends(tended):
+    record = await tended.started(a_person(), expires_at=now_ms() - 1)
+    watchdog, ends = watching(tended)
     await watchdog.look()
     assert (record.id, Reason.TIMEOUT, "expiry") in ends.begun
 
 
-async def test_a_device_that_does_not_connect_in_time_loses_its_session(world):
+async def test_a_device_that_does_not_connect_in_time_loses_its_session(tended):
     late = now_ms() - 31_000
-    record = await world.started(style=SessionStyle.NAMESPACE, start_time=late)
-    there = await world.started(a_person(), style=SessionStyle.NAMESPACE, start_time=late)
-    new = await world.started(style=SessionStyle.NAMESPACE)
-    watchdog, ends = watching(world)
+    record = await tended.started(style=SessionStyle.NAMESPACE, start_time=late)
+    there = await tended.started(a_person(), style=SessionStyle.NAMESPACE, start_time=late)
+    new = await tended.started(style=SessionStyle.NAMESPACE)
+    watchdog, ends = watching(tended)
     await watchdog.look()
     ended = [each[0] for each in ends.begun]
     assert record.id in ended
@@ -295,28 +295,28 @@ async def test_a_device_that_does_not_connect_in_time_loses_its_session(world):
     assert new.id not in ended
 
 
-async def test_of_two_orchestrators_one_watches_until_it_ends(world):
-    one, _ = watching(world, READY_WITHIN_S="60")
-    other, _ = watching(world, READY_WITHIN_S="0.01")
+async def test_of_two_orchestrators_one_watches_until_it_ends(tended):
+    one, _ = watching(tended, READY_WITHIN_S="60")
+    other, _ = watching(tended, READY_WITHIN_S="0.01")
     async with one.running():
-        await until(lambda: _is_held(world))
-        record = await world.started(
+        await until(lambda: _is_held(tended))
+        record = await tended.started(
             a_person(), connected_at=now_ms() - LONG_AGO, dispatched_at=now_ms()
         )
         async with other.running():
-            assert not await _is_sent(world, record.room, [2])
+            assert not await _is_sent(tended, record.room, [2])
     async with other.running():
-        await until(lambda: _is_sent(world, record.room, [2]))
+        await until(lambda: _is_sent(tended, record.room, [2]))
 
 
-async def _is_held(world: World) -> bool:
-    return not await world.state.marks.lease("watchdog", owner="nobody", for_s=0.001)
+async def _is_held(tended: World) -> bool:
+    return not await tended.state.marks.lease("watchdog", owner="nobody", for_s=0.001)
 
 
-async def _is_sent(world: World, room: str, attempts: list[int]) -> bool:
-    return world.rooms.rooms[room].dispatches == attempts
+async def _is_sent(tended: World, room: str, attempts: list[int]) -> bool:
+    return tended.rooms.rooms[room].dispatches == attempts
 
 
-async def _has_status(world: World, session_id: str, status: SessionStatus) -> bool:
-    found = await world.state.records.get(session_id)
+async def _has_status(tended: World, session_id: str, status: SessionStatus) -> bool:
+    found = await tended.state.records.get(session_id)
     return found is not None and found.status is status

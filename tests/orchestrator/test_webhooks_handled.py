@@ -32,13 +32,13 @@ VANISHED = api.DisconnectReason.SIGNAL_CLOSE
 
 
 @asynccontextmanager
-async def taking(world: World, **variables: str) -> AsyncIterator[LiveKitWebhooks]:
-    """Webhooks come to this world, until what follows from them is done."""
+async def taking(tended: World, **variables: str) -> AsyncIterator[LiveKitWebhooks]:
+    """Webhooks come to this tended, until what follows from them is done."""
     given = {"RECONNECT_GRACE_S": "0.1", "READY_WITHIN_S": "0.1", **variables}
     settings = made_settings(**given)
-    async with world.cleaning() as cleanups:
+    async with tended.cleaning() as cleanups:
         webhooks = LiveKitWebhooks(
-            state=world.state, rooms=world.rooms, endings=cleanups, settings=settings
+            state=tended.state, rooms=tended.rooms, endings=cleanups, settings=settings
         )
         async with webhooks.running():
             yield webhooks
@@ -52,120 +52,120 @@ async def _nothing_follows(webhooks: LiveKitWebhooks) -> bool:
 @pytest.mark.parametrize(
     "reason", [api.DisconnectReason.CLIENT_INITIATED, api.DisconnectReason.UNKNOWN_REASON]
 )
-async def test_a_person_who_leaves_ends_their_session(world, reason):
-    record = await world.started(an_agent())
-    async with taking(world) as webhooks:
+async def test_a_person_who_leaves_ends_their_session(tended, reason):
+    record = await tended.started(an_agent())
+    async with taking(tended) as webhooks:
         answer = await send(webhooks, an_event("participant_left", record, reason=reason))
         assert answer == {"status": "ok", "event": "participant_left"}
-        assert await world.state.records.has_ended(record.id)
-    assert await world.is_gone(record)
-    assert [event.reason for event in world.heard] == [Reason.CLIENT_DISCONNECT]
+        assert await tended.state.records.has_ended(record.id)
+    assert await tended.is_gone(record)
+    assert [event.reason for event in tended.heard] == [Reason.CLIENT_DISCONNECT]
 
 
-async def test_a_room_that_is_finished_ends_its_session(world):
-    record = await world.started(room=False)
-    async with taking(world) as webhooks:
+async def test_a_room_that_is_finished_ends_its_session(tended):
+    record = await tended.started(room=False)
+    async with taking(tended) as webhooks:
         await send(webhooks, an_event("room_finished", record))
-    assert await world.is_gone(record)
+    assert await tended.is_gone(record)
 
 
 @pytest.mark.parametrize(
     "who", [{"identity": "bystander@example.com"}, {"identity": "agent-1", "kind": AGENT}]
 )
-async def test_an_agent_or_a_bystander_who_leaves_ends_nothing(world, who):
-    record = await world.started()
-    async with taking(world) as webhooks:
+async def test_an_agent_or_a_bystander_who_leaves_ends_nothing(tended, who):
+    record = await tended.started()
+    async with taking(tended) as webhooks:
         await send(webhooks, an_event("participant_left", record, **who))
-    assert not await world.state.records.has_ended(record.id)
+    assert not await tended.state.records.has_ended(record.id)
 
 
 @pytest.mark.parametrize("event", ["participant_left", "room_finished"])
-async def test_what_is_not_so_any_more_or_never_was_ends_nothing(world, event):
-    record = await world.started(a_person(), an_agent())
-    async with taking(world) as webhooks:
+async def test_what_is_not_so_any_more_or_never_was_ends_nothing(tended, event):
+    record = await tended.started(a_person(), an_agent())
+    async with taking(tended) as webhooks:
         await send(webhooks, an_event(event, record))
         await send(webhooks, an_event(event, record, reason=VANISHED))
-    assert not await world.state.records.has_ended(record.id)
+    assert not await tended.state.records.has_ended(record.id)
 
 
-async def test_somebody_who_vanished_has_the_grace_time_to_come_back(world):
-    record = await world.started(an_agent())
-    async with taking(world) as webhooks:
+async def test_somebody_who_vanished_has_the_grace_time_to_come_back(tended):
+    record = await tended.started(an_agent())
+    async with taking(tended) as webhooks:
         await send(webhooks, an_event("participant_left", record, reason=VANISHED))
-        assert not await world.state.records.has_ended(record.id)
-        world.rooms.open(record, a_person(), an_agent())
-    assert not await world.state.records.has_ended(record.id)
+        assert not await tended.state.records.has_ended(record.id)
+        tended.rooms.open(record, a_person(), an_agent())
+    assert not await tended.state.records.has_ended(record.id)
 
 
-async def test_somebody_who_vanished_and_does_not_come_back_ends_their_session(world):
-    record = await world.started(an_agent())
-    async with taking(world) as webhooks:
+async def test_somebody_who_vanished_and_does_not_come_back_ends_their_session(tended):
+    record = await tended.started(an_agent())
+    async with taking(tended) as webhooks:
         await send(webhooks, an_event("participant_left", record, reason=VANISHED))
-        await until(lambda: world.is_gone(record))
-    assert [event.reason for event in world.heard] == [Reason.TIMEOUT]
+        await until(lambda: tended.is_gone(record))
+    assert [event.reason for event in tended.heard] == [Reason.TIMEOUT]
 
 
-async def test_an_old_connections_departure_says_nothing_of_the_newest(world):
-    record = await world.started(an_agent())
-    async with taking(world, RECONNECT_GRACE_S="60") as webhooks:
+async def test_an_old_connections_departure_says_nothing_of_the_newest(tended):
+    record = await tended.started(an_agent())
+    async with taking(tended, RECONNECT_GRACE_S="60") as webhooks:
         newest = an_event("participant_joined", record, joined_at_ms=2_000)
         await send(webhooks, newest)
         await send(webhooks, an_event("participant_left", record, joined_at_ms=1_000))
-        assert not await world.state.records.has_ended(record.id)
+        assert not await tended.state.records.has_ended(record.id)
         await send(webhooks, an_event("participant_left", record, joined_at_ms=2_000))
-        assert await world.state.records.has_ended(record.id)
+        assert await tended.state.records.has_ended(record.id)
 
 
-async def test_the_persons_arrival_is_noted_once(world):
-    record = await world.started(a_person())
-    async with taking(world) as webhooks:
+async def test_the_persons_arrival_is_noted_once(tended):
+    record = await tended.started(a_person())
+    async with taking(tended) as webhooks:
         await send(webhooks, an_event("participant_joined", record, identity="else@example.com"))
-        assert (await world.state.records.get(record.id)).connected_at == 0
+        assert (await tended.state.records.get(record.id)).connected_at == 0
         await send(webhooks, an_event("participant_joined", record))
-        first = (await world.state.records.get(record.id)).connected_at
+        first = (await tended.state.records.get(record.id)).connected_at
         assert abs(first - now_ms()) < 5_000
         await asyncio.sleep(0.01)
         await send(webhooks, an_event("participant_joined", record))
-    assert (await world.state.records.get(record.id)).connected_at == first
+    assert (await tended.state.records.get(record.id)).connected_at == first
 
 
 @pytest.mark.parametrize("event", ["room_started", "participant_joined"])
 @pytest.mark.parametrize("mark", [True, False], ids=["marked", "named by us"])
-async def test_a_room_that_came_back_from_an_ended_session_is_deleted_at_once(world, event, mark):
+async def test_a_room_that_came_back_from_an_ended_session_is_deleted_at_once(tended, event, mark):
     record = a_session()
-    await world.state.records.fence(record.id)
-    world.rooms.open(record, a_person(), mark=mark)
-    async with taking(world) as webhooks:
+    await tended.state.records.fence(record.id)
+    tended.rooms.open(record, a_person(), mark=mark)
+    async with taking(tended) as webhooks:
         await send(webhooks, an_event(event, record, mark=mark))
-        assert world.rooms.rooms == {}
+        assert tended.rooms.rooms == {}
 
 
-async def test_a_replay_about_an_ended_session_leaves_the_rooms_next_session_alone(world):
+async def test_a_replay_about_an_ended_session_leaves_the_rooms_next_session_alone(tended):
     old, new = a_session(room="kitchen"), a_session(room="kitchen")
-    await world.state.records.fence(old.id)
-    world.rooms.open(new, a_person())
-    async with taking(world) as webhooks:
+    await tended.state.records.fence(old.id)
+    tended.rooms.open(new, a_person())
+    async with taking(tended) as webhooks:
         await send(webhooks, an_event("participant_joined", old))
-    assert "kitchen" in world.rooms.rooms
+    assert "kitchen" in tended.rooms.rooms
 
 
-async def test_events_of_unknown_sessions_and_of_other_applications_change_nothing(world):
+async def test_events_of_unknown_sessions_and_of_other_applications_change_nothing(tended):
     record = a_session()
     foreign = a_session(id=new_session_id(), room="somebody-elses")
-    world.rooms.open(foreign, a_person(), mark=False)
-    async with taking(world) as webhooks:
+    tended.rooms.open(foreign, a_person(), mark=False)
+    async with taking(tended) as webhooks:
         for name in ("room_finished", "participant_left", "room_started", "track_published"):
             assert (await send(webhooks, an_event(name, record)))["status"] == "ok"
             assert (await send(webhooks, an_event(name, foreign, mark=False)))["status"] == "ok"
         assert (await send(webhooks, plain(event="new_in_livekit")))["event"] == "new_in_livekit"
-    assert not await world.state.records.has_ended(record.id)
-    assert "somebody-elses" in world.rooms.rooms
-    assert world.heard == []
+    assert not await tended.state.records.has_ended(record.id)
+    assert "somebody-elses" in tended.rooms.rooms
+    assert tended.heard == []
 
 
-async def test_the_same_event_is_handled_once(world, monkeypatch):
-    record = await world.started(a_person())
-    async with taking(world) as webhooks:
+async def test_the_same_event_is_handled_once(tended, monkeypatch):
+    record = await tended.started(a_person())
+    async with taking(tended) as webhooks:
         handled: list[api.WebhookEvent] = []
         monkeypatch.setattr(webhooks._happenings, "take", _noting(handled))
         with_id = an_event("participant_joined", record, event_id=f"EV_{record.id}")
@@ -183,55 +183,55 @@ def _noting(handled):
 
 
 async def test_an_event_that_cannot_be_recorded_is_an_error_and_may_come_again(lone_world):
-    world = lone_world
-    record = await world.started(room=False)
-    first_time = world.state.marks.first_time
+    tended = lone_world
+    record = await tended.started(room=False)
+    first_time = tended.state.marks.first_time
 
     async def away(*_, **__):
         raise StateUnreachableError("Redis is out of reach")
 
-    async with taking(world) as webhooks:
+    async with taking(tended) as webhooks:
         body = an_event("room_finished", record)
-        world.state.marks.first_time = away
+        tended.state.marks.first_time = away
         with pytest.raises(OrchestratorError) as raised:
             await send(webhooks, body)
         assert raised.value.status == 500
         assert "Redis" not in raised.value.detail
-        world.state.marks.first_time = first_time
+        tended.state.marks.first_time = first_time
         await send(webhooks, body)
-    assert await world.is_gone(record)
+    assert await tended.is_gone(record)
 
 
-async def test_an_event_that_livekit_cannot_be_asked_about_is_an_error_and_may_come_again(world):
-    record = await world.started(room=False)
-    async with taking(world) as webhooks:
+async def test_an_event_that_livekit_cannot_be_asked_about_is_an_error_and_may_come_again(tended):
+    record = await tended.started(room=False)
+    async with taking(tended) as webhooks:
         body = an_event("room_finished", record)
-        world.rooms.away = True
+        tended.rooms.away = True
         with pytest.raises(OrchestratorError) as raised:
             await send(webhooks, body)
         assert raised.value.status == 500
-        world.rooms.away = False
+        tended.rooms.away = False
         await send(webhooks, body)
-    assert await world.is_gone(record)
+    assert await tended.is_gone(record)
 
 
-async def test_a_session_that_a_token_made_is_known_from_its_room(world):
+async def test_a_session_that_a_token_made_is_known_from_its_room(tended):
     """With Redis the job says so itself; only where it does not come, the room does."""
     record = a_session()
-    world.rooms.open(record, a_person(), an_agent())
-    async with taking(world) as webhooks:
+    tended.rooms.open(record, a_person(), an_agent())
+    async with taking(tended) as webhooks:
         await send(webhooks, an_event("room_started", record))
-        await until(lambda: world.state.records.get(record.id))
-    found = await world.state.records.get(record.id)
+        await until(lambda: tended.state.records.get(record.id))
+    found = await tended.state.records.get(record.id)
     assert found.identity == ALICE
     assert found.creator == record.creator
     assert found.style is SessionStyle.ENDPOINT
     assert found.dispatches == 1
 
 
-async def test_nobodys_secret_stands_in_an_answer_or_a_log_line(world, caplog):
-    async with taking(world) as webhooks:
-        record = await world.started(a_person())
+async def test_nobodys_secret_stands_in_an_answer_or_a_log_line(tended, caplog):
+    async with taking(tended) as webhooks:
+        record = await tended.started(a_person())
         await send(webhooks, an_event("participant_left", record))
     assert SECRET not in caplog.text
     assert ALICE not in caplog.text
