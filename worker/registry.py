@@ -30,7 +30,7 @@ class Entry:
         started: when it began, seconds since the epoch; with the pid it names the process.
         host: where it runs.
         parent: the process that made it, which it does not outlive while it is well.
-        attempt: the number of the dispatch that it answers.
+        attempt: the number of the dispatch that it answers; 0 until that is known.
         ending: whether it ends in order.
     """
 
