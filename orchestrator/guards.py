@@ -117,9 +117,6 @@ class LoopbackOnly:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request, or refuse it."""
         if scope["type"] in ("http", "websocket") and (why := _from_elsewhere(scope)):
-            if scope["type"] == "websocket":
-                await send({"type": "websocket.close", "code": 1008})
-                return
             await problem(403, why)(scope, receive, send)
             return
         await self._app(scope, receive, send)

@@ -142,7 +142,7 @@ class Reaper:
         record = await self._state.records.get(entry.session_id)
         if record is None:
             return False
-        if record.dispatches > entry.attempt:
+        if 0 < entry.attempt < record.dispatches:
             return True
         is_held = record.agent_pid > 0 and not record.agent_gone
         holder = AgentProcess(record.agent_pid, record.agent_host, record.agent_started)

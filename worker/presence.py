@@ -92,6 +92,7 @@ class Presence:
         self._telling: asyncio.TimerHandle | None = None
         self._told = self._signs.holds
         self._away_since = 0.0
+        self._is_unheard = False
         self._has_ended = False
         ctx.room.on("participant_disconnected", self._on_disconnected)
         ctx.room.on("participant_connected", self._on_connected)
@@ -123,6 +124,7 @@ class Presence:
     def _on_disconnected(self, participant: rtc.RemoteParticipant) -> None:
         if participant.identity != self._identity:
             return
+        self._is_unheard = False
         reason = participant.disconnect_reason
         where = Whereabouts.LEFT if reason in _DELIBERATE else Whereabouts.GONE
         tell_after_s = _REPLACED_WITHIN_S if reason in _REPLACED else None
@@ -138,12 +140,12 @@ class Presence:
     def _on_quality(self, participant: rtc.Participant | None, quality: int) -> None:
         if participant is None or participant.identity != self._identity:
             return
-        is_unheard = self.holds.where is Whereabouts.UNHEARD
-        if quality == rtc.ConnectionQuality.QUALITY_LOST:
-            if is_unheard:
-                return
+        # Not asked of the sign that holds: others may have said since that the person is gone.
+        was_unheard = self._is_unheard
+        self._is_unheard = quality == rtc.ConnectionQuality.QUALITY_LOST
+        if self._is_unheard and not was_unheard:
             self._note(Sign(Whereabouts.UNHEARD, self._now_ms(), silent_ms=_UNHEARD_AFTER_MS))
-        elif is_unheard:
+        elif was_unheard and not self._is_unheard and not self.holds.is_here:
             self._note(Sign(Whereabouts.HERE, self._now_ms(), self.holds.reason))
 
     def _note(

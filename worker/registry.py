@@ -32,7 +32,7 @@ class Entry:
             the process.
         host: where it runs.
         parent: the process that made it, which it does not outlive while it is well.
-        attempt: the number of the dispatch that it answers.
+        attempt: the number of the dispatch that it answers; 0 until that is known.
         ending: whether it ends in order.
         boot: the run of the machine in which it began.
     """

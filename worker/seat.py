@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from enum import Enum
 
@@ -39,6 +39,8 @@ class Seat:
             not say, as one that LiveKit made by itself: it then answers the newest.
         newborn: makes the record of a session that is born with this job; returns None where
             it is not ours to be made, or its person is not known yet.
+        on_taken: told the number of the dispatch that this job answers, whenever it has taken
+            the session.
         on_restored: called when the state had lost the session and was told of it again.
         settings: how long keys live and how often the heart beats.
     """
@@ -51,6 +53,7 @@ class Seat:
         *,
         attempt: int | None,
         newborn: Callable[[], SessionRecord | None],
+        on_taken: Callable[[int], Awaitable[None]],
         on_restored: Callable[[], None],
         settings: SessionSettings,
     ) -> None:
@@ -59,6 +62,7 @@ class Seat:
         self._process = process
         self.attempt = attempt
         self._newborn = newborn
+        self._on_taken = on_taken
         self._on_restored = on_restored
         self._ttl_s = settings.key_ttl_s
         self._lives_s = _BEATS * settings.heartbeat_s
@@ -114,6 +118,7 @@ class Seat:
             has_ended = await self._state.records.has_ended(self.session_id)
             return Verdict.ENDED if has_ended else Verdict.LEAVE
         self.record, self.attempt, self.is_taken = record, attempt, True
+        await self._on_taken(attempt)
         return Verdict.GO_ON
 
     async def _restore(self) -> Verdict:

@@ -88,6 +88,7 @@ class SessionLink:
             self._entry.process,
             attempt=self._metadata.attempt,
             newborn=self._newborn,
+            on_taken=self._note_attempt,
             on_restored=lambda: self._pulse.tell_all_again(),
             settings=self._settings.sessions,
         )
@@ -117,9 +118,6 @@ class SessionLink:
         if verdict is not Verdict.GO_ON:
             await self._leave(verdict)
             return False
-        if self._seat.attempt not in (None, self._entry.attempt):
-            self._entry = replace(self._entry, attempt=self._seat.attempt or 0)
-            await asyncio.to_thread(self._register)
         # Another agent has taken the session before it enters: it must not find this one speaking.
         self._ctx.room.on("participant_connected", self._on_participant)
         self._pulse.start()
@@ -229,6 +227,11 @@ class SessionLink:
     def _on_participant(self, participant: rtc.RemoteParticipant) -> None:
         if participant.kind == rtc.ParticipantKind.PARTICIPANT_KIND_AGENT:
             self._pulse.wake()
+
+    async def _note_attempt(self, attempt: int) -> None:
+        if attempt != self._entry.attempt:
+            self._entry = replace(self._entry, attempt=attempt)
+            await asyncio.to_thread(self._register)
 
     def _register(self) -> None:
         # A job that is a thread has no process of its own that could be ended.

@@ -64,9 +64,11 @@ class Sign:
             return Reason.CLIENT_DISCONNECT
         return Reason.SERVER_ERROR if self.reason is Reason.SERVER_ERROR else Reason.TIMEOUT
 
-    def _weight(self) -> tuple[bool, int, int, int]:
+    def _weight(self) -> tuple[bool, int, bool, int, int]:
         has_left = self.where is Whereabouts.LEFT
-        return has_left, self.at_ms, _RANK[self.where], _REASON_RANK[self.reason]
+        # What others say of the same moment is the echo of what LiveKit reported.
+        seen = not self.told
+        return has_left, self.at_ms, seen, _RANK[self.where], _REASON_RANK[self.reason]
 
     def outweighs(self, other: Sign) -> bool:
         """Return whether this one holds where both are known."""

@@ -19,13 +19,19 @@ from orchestrator.voice.connection import MESSAGES, VoiceConnection
 from orchestrator.voice.counting import SessionCounts
 from orchestrator.voice.departure import Departure
 from orchestrator.voice.log_redaction import hide_tickets
-from orchestrator.voice.metrics import CONNECTIONS, DEPARTURES
+from orchestrator.voice.metrics import CONNECTIONS, DEPARTURES, LEFT_LATE
 from sessions import SessionRecord, SessionsError, SessionState
 from sessions.naming import now_ms
 
 logger = logging.getLogger("orchestrator.voice")
 
-_CLOSE_WITHIN_S = 15.0
+_CLOSE_WITHIN_S = 8.0
+_LEAVE_WITHIN_S = 3.0
+"""How long a connection that has ended is held for its room to be left; after that the room is
+left behind it. Room.connect is not cancelled for it: a connection that LiveKit has made by then
+and that nobody takes ends the whole process."""
+_LEAVE_LATE_WITHIN_S = 5.0
+"""How long a shutdown waits for such rooms; the process's own end leaves the rest."""
 _MOST_REMEMBERED = 10_000
 
 
@@ -64,6 +70,7 @@ class VoiceGateway:
         self._rooms = rooms
         self._counts = SessionCounts(state, ttl_s=counts_ttl_s)
         self._open: dict[VoiceConnection, asyncio.Event] = {}
+        self._leaving: set[asyncio.Task[None]] = set()
         self._lost: dict[str, Reason] = {}
 
     @asynccontextmanager
@@ -80,6 +87,8 @@ class VoiceGateway:
             with anyio.move_on_after(_CLOSE_WITHIN_S, shield=True):
                 for _, over in gone:
                     await over.wait()
+                if self._leaving:
+                    await asyncio.wait(self._leaving, timeout=_LEAVE_LATE_WITHIN_S)
             flushing.cancel()
             await asyncio.gather(flushing, return_exceptions=True)
 
@@ -159,9 +168,8 @@ class VoiceGateway:
         if how.reason is not None:
             await self._events.publish(disconnected(session_id, how.reason))
             self._remember(session_id, how)
-        leaving = connection.participant.leave(for_good=how.ends_session)
         results = await asyncio.gather(
-            leaving,
+            self._leave(connection, session_id, how),
             connection.say_goodbye(how),
             self._end(session_id, how),
             return_exceptions=True,
@@ -169,6 +177,25 @@ class VoiceGateway:
         for error in results:
             if isinstance(error, BaseException):
                 logger.error("[Session] a voice connection was not left in order", exc_info=error)
+
+    async def _leave(self, connection: VoiceConnection, session_id: str, how: Departure) -> None:
+        leaving = asyncio.create_task(
+            connection.participant.leave(for_good=how.ends_session), name="voice: leave"
+        )
+        self._leaving.add(leaving)
+        leaving.add_done_callback(self._has_left)
+        left, _ = await asyncio.wait({leaving}, timeout=_LEAVE_WITHIN_S)
+        if not left:
+            LEFT_LATE.inc()
+            logger.warning(
+                "[Session] LiveKit is slow; the room is left once it has answered",
+                extra={"session_id": session_id},
+            )
+
+    def _has_left(self, leaving: asyncio.Task[None]) -> None:
+        self._leaving.discard(leaving)
+        if not leaving.cancelled() and (error := leaving.exception()) is not None:
+            logger.error("[Session] a voice connection's room was not left", exc_info=error)
 
     async def _end(self, session_id: str, how: Departure) -> None:
         await self._counts.flush(session_id)

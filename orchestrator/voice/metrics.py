@@ -11,3 +11,6 @@ BAD_FRAMES = Counter("voice_agent_voice_bad_frames", "Frames that close, by erro
 DROPPED = Counter(
     "voice_agent_voice_audio_dropped", "Audio frames dropped, as a queue was full", ["direction"]
 )
+LEFT_LATE = Counter(
+    "voice_agent_voice_left_late", "Rooms left after their connection, as LiveKit was slow"
+)

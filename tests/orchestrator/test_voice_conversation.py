@@ -77,7 +77,7 @@ async def test_an_interrupt_stops_the_agent_and_the_conversation_goes_on(world):
         await turns.client.type("tell me a long story")
         await turns.until(lambda: turns.state == "speaking")
         await turns.client.interrupt()
-        await turns.until(lambda: turns.interruptions == 1)
+        await turns.until(lambda: turns.interruptions >= 1)
         heard = len(voice.pcm)
         await turns.until(lambda: turns.state == "listening")
         assert len(voice.pcm) - heard < 0.3 * 32_000  # what was on its way

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -257,6 +258,69 @@ async def test_a_gateway_that_ends_closes_its_connections(webrtc, in_room):
     await serving
     assert socket.notices[-1] == {"type": "closed", "reason": "server_shutdown"}
     assert socket.close_code == 1012
+
+
+class SilentLiveKit:
+    """A port that accepts connections and never answers."""
+
+    async def __aenter__(self) -> SilentLiveKit:
+        self._writers: list[asyncio.StreamWriter] = []
+        self._server = await asyncio.start_server(self._accepted, "127.0.0.1", 0)
+        self.url = f"ws://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        return self
+
+    def _accepted(self, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.append(writer)
+
+    @property
+    def is_asked(self) -> bool:
+        return bool(self._writers)
+
+    async def __aexit__(self, *_: object) -> None:
+        """Refuse from now on, so that whoever still waits fails at once."""
+        self._server.close()
+        for writer in self._writers:
+            writer.close()
+
+
+async def test_a_client_that_goes_while_livekit_is_silent_holds_its_place_for_seconds_only(
+    webrtc, world, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(gateway_module, "_LEAVE_WITHIN_S", 0.2)
+    socket, began_at = Socket(), time.monotonic()
+    async with SilentLiveKit() as livekit:
+        world.gateway._livekit_url = livekit.url
+        serving = asyncio.create_task(world.serve(socket, await world.session()))
+        await eventually(lambda: livekit.is_asked)
+        socket.break_off()
+        await serving
+        assert time.monotonic() - began_at < 3
+        assert world.said == [(DISCONNECTED, "client_disconnect")]
+        assert world.gateway._open == {}
+        (leaving,) = world.gateway._leaving
+        assert not leaving.done()
+    await asyncio.wait_for(leaving, 10)  # it was not cancelled: it ended once LiveKit had refused
+    assert world.gateway._leaving == set()
+
+
+async def test_a_shutdown_does_not_wait_for_a_silent_livekit(
+    webrtc, world, monkeypatch: pytest.MonkeyPatch
+):
+    for name in ("_LEAVE_WITHIN_S", "_LEAVE_LATE_WITHIN_S"):
+        monkeypatch.setattr(gateway_module, name, 0.2)
+    socket, other = Socket(), World()
+    async with SilentLiveKit() as livekit:
+        other.gateway._livekit_url = livekit.url
+        async with other.gateway.running():
+            serving = asyncio.create_task(other.serve(socket, await other.session()))
+            await eventually(lambda: livekit.is_asked)
+            began_at = time.monotonic()
+        assert time.monotonic() - began_at < 2
+        await serving
+        leaving = set(other.gateway._leaving)
+        assert len(leaving) == 1
+    assert socket.close_code == 1012
+    await asyncio.wait_for(asyncio.gather(*leaving), 10)
 
 
 async def test_an_interrupt_stops_the_speech_and_is_told(webrtc, in_room):

@@ -238,6 +238,41 @@ async def test_who_is_said_to_be_gone_is_believed_to_be_until_livekit_knows_bett
     assert job.noted == []
 
 
+async def test_what_livekit_reports_is_not_replaced_by_its_own_echo_on_the_channel(job, watched):
+    watching, changes = watched
+    quality(job, ConnectionQuality.QUALITY_LOST)
+    (unheard,) = changes
+    echo = disconnected("session_1_a", Reason.TIMEOUT)
+    watching.told(echo.model_copy(update={"timestamp_ms": unheard.at_ms}))
+    assert changes == [unheard]
+    quality(job, ConnectionQuality.QUALITY_GOOD)
+    assert whereabouts(changes) == ["unheard", "here"]
+
+
+async def test_who_is_said_to_be_gone_while_unheard_is_back_as_soon_as_they_are_heard(
+    job, watched, monkeypatch
+):
+    watching, changes = watched
+    quality(job, ConnectionQuality.QUALITY_LOST)
+    monkeypatch.setattr("worker.presence.now_ms", lambda: changes[0].at_ms + 5)
+    watching.told(
+        disconnected("session_1_a", Reason.TIMEOUT).model_copy(
+            update={"timestamp_ms": changes[0].at_ms + 5}
+        )
+    )
+    assert whereabouts(changes) == ["unheard", "gone"]
+    quality(job, ConnectionQuality.QUALITY_GOOD)
+    assert whereabouts(changes) == ["unheard", "gone", "here"]
+
+
+async def test_a_better_connection_does_not_bring_back_who_is_said_to_be_gone(job, watched):
+    watching, changes = watched
+    watching.told(disconnected("session_1_a", Reason.CLIENT_DISCONNECT))
+    quality(job, ConnectionQuality.QUALITY_POOR)
+    quality(job, ConnectionQuality.QUALITY_GOOD)
+    assert whereabouts(changes) == ["gone"]
+
+
 async def test_who_is_said_to_be_gone_and_leaves_the_room_has_the_whole_grace(job, watched, clock):
     watching, _ = watched
     watching.told(disconnected("session_1_a", Reason.CLIENT_DISCONNECT))

@@ -137,6 +137,23 @@ async def test_a_process_whose_session_lives_is_left_alone(registry, state, stub
     await reaper.look()
 
 
+async def test_a_process_that_does_not_know_its_dispatch_yet_is_not_outdated(
+    registry, state, stubborn
+):
+    entry = entry_of(stubborn.pid, attempt=0)
+    await known(state, entry)
+    registry.put(entry)
+    reaper = Reaper(registry, state, ProcessChannel(), grace_s=0.0)
+    await reaper.look()
+    with pytest.raises(subprocess.TimeoutExpired):
+        stubborn.wait(0.3)
+    await state.records.update(entry.session_id, agent_pid=entry.pid + 1)
+    await reaper.look()  # another process has its session
+    assert stubborn.wait(3) == -signal.SIGKILL
+    await reaper.look()
+    assert registry.entries() == []
+
+
 async def test_a_pid_that_another_process_has_got_is_never_signalled(registry, state, stubborn):
     entry = entry_of(stubborn.pid)
     entry = replace(entry, started=entry.started - 100)

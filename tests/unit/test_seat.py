@@ -48,6 +48,10 @@ def a_session(**fields: object) -> SessionRecord:
     )
 
 
+async def _nothing(attempt: int) -> None:
+    pass
+
+
 def a_seat(
     state: SessionState,
     record: SessionRecord,
@@ -62,6 +66,7 @@ def a_seat(
         process,
         attempt=attempt,
         newborn=lambda: newborn,
+        on_taken=_nothing,
         on_restored=lambda: None,
         settings=SETTINGS,
     )

@@ -147,6 +147,25 @@ async def test_a_person_who_comes_later_gives_a_session_of_a_token_its_identity(
     await link.aclose()
 
 
+async def test_a_job_that_takes_its_session_late_is_registered_with_the_dispatch_it_answers(
+    state, settings, record
+):
+    link = link_of(Job(record.room), settings, '{"creator": "somebody"}')
+    assert await link.admit()
+    (entry,) = Registry(settings.store.data_dir).entries()
+    assert entry.attempt == 0
+    link.joined("bob@example.com")
+    for _ in range(500):
+        found = await state.records.get(record.id)
+        if found is not None and found.connected_at:
+            break
+        await asyncio.sleep(0.01)
+    assert found is not None
+    (entry,) = Registry(settings.store.data_dir).entries()
+    assert (found.dispatches, entry.attempt) == (1, 1)
+    await link.aclose()
+
+
 async def test_an_agent_leaves_as_soon_as_another_that_took_its_session_enters(
     state, settings, record
 ):

@@ -24,6 +24,7 @@ SIGNS = st.builds(
     st.sampled_from(Whereabouts),
     st.integers(0, 5),
     st.sampled_from(Reason),
+    told=st.booleans(),
 )
 STATES = st.sampled_from(["here", "unheard", "gone"])
 
