@@ -17,8 +17,9 @@ from contextlib import ExitStack, contextmanager
 from livekit import rtc
 from livekit.agents import CloseEvent, CloseReason, JobContext, JobExecutorType, JobProcess, cli
 
-from assistant.conversation import Conversation, Wishes
+from assistant.conversation import Conversation
 from assistant.providers import build_models, load_vad, missing_provider_key, speech_is_configured
+from assistant.wishes import Wishes
 from config import Settings
 from log_privacy import allow_personal_data, hide_identity, hide_personal_data, personal
 from memory import memory_manager, open_supabase_store

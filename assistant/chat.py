@@ -16,8 +16,9 @@ from dataclasses import replace
 from livekit.agents import APIError, ConversationItemAddedEvent
 from livekit.agents.llm import ChatMessage
 
-from assistant.conversation import Conversation, Wishes
+from assistant.conversation import Conversation
 from assistant.providers import build_models
+from assistant.wishes import Wishes
 from config import ConfigError, Settings
 from memory import memory_manager
 from memory.transcript import open_default_transcripts

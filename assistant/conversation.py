@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timezone
 
 from livekit import rtc
@@ -17,15 +16,13 @@ from livekit.agents import (
     NOT_GIVEN,
     AgentSession,
     CloseEvent,
-    ConversationItemAddedEvent,
-    UserInputTranscribedEvent,
 )
-from livekit.agents.llm import ChatMessage
 from livekit.agents.voice import SpeechHandle
 from livekit.agents.voice.room_io import RoomOptions
 
 from assistant import persona
 from assistant.assistant import Assistant
+from assistant.attention import Attention
 from assistant.audience import Audience
 from assistant.continuation import Continuation
 from assistant.greeting import GreetingMaterial, greeting
@@ -38,12 +35,11 @@ from assistant.remembered_person import RememberedPerson
 from assistant.scripted_model import ScriptedModel
 from assistant.stages import HearingStage, SessionStage, SpeakingStage, ThinkingStage
 from assistant.tools import Erasing
+from assistant.wishes import Wishes
 from config import Settings
-from log_privacy import personal
 from memory import MemoryManager
 from memory.transcript import TranscriptStore
 from profiles import Person, ProfileManager
-from session_context import get_session_user_uuid
 from sessions.state import Conversations
 from storage import StoreThreads
 
@@ -53,23 +49,6 @@ _TRANSCRIPT_TIMEOUT_S = 0.3
 """How long a closing session waits for the last words; the framework's 2 s delay each end."""
 
 _STORE_THREADS = 4
-
-
-@dataclass(frozen=True)
-class Wishes:
-    """What whoever dispatched the conversation asked for; None means nothing.
-
-    Attributes:
-        session_id: names the conversation; part of the id of everything it writes.
-        opening_line: is said first, whoever comes.
-        language: a BCP 47 tag that wins over the profile's and the settings'.
-        time_zone: an IANA name, likewise.
-    """
-
-    session_id: str
-    opening_line: str | None = None
-    language: str | None = None
-    time_zone: str | None = None
 
 
 class Conversation:
@@ -116,6 +95,7 @@ class Conversation:
         self._greets_by_model = False
         self._continuation = Continuation(histories, ttl_s=settings.sessions.history_ttl_s)
         self._audience = Audience()
+        self._attention = Attention(self._audience, self._listening)
         self._agent: Assistant | None = None
 
     @property
@@ -173,8 +153,7 @@ class Conversation:
             turn_handling=models.turn_handling,
             session_close_transcript_timeout=_TRANSCRIPT_TIMEOUT_S,
         )
-        session.on("conversation_item_added", self._on_item)
-        session.on("user_input_transcribed", self._on_transcript)
+        self._attention.begin(session)
         if on_close is not None:
             session.once("close", on_close)
         self._session = session
@@ -245,8 +224,7 @@ class Conversation:
     async def aclose(self) -> None:
         """Store what is still to be stored and free everything, within the drain deadline."""
         if self._session is not None:
-            self._session.off("conversation_item_added", self._on_item)
-            self._session.off("user_input_transcribed", self._on_transcript)
+            self._attention.end(self._session)
         if self._binding is not None:
             self._binding.cancel()
             await asyncio.gather(self._binding, return_exceptions=True)
@@ -260,6 +238,7 @@ class Conversation:
         if self._memory is not None and self._profiles is not None:
             self._remembered = self._remember_with(self._memory, self._profiles)
             self._remembered.start()
+            self._attention.remembered = self._remembered
             tools += self._remembered.tools()
             remembering = self._remembered.remembering()
         return Assistant(
@@ -308,34 +287,3 @@ class Conversation:
             on_begun_anew=self._listening.forget,
             transcripts=self._transcripts,
         )
-
-    def _on_transcript(self, event: UserInputTranscribedEvent) -> None:
-        if self._remembered is not None:
-            self._remembered.recall.hear(event.transcript, is_final=event.is_final)
-
-    def _on_item(self, event: ConversationItemAddedEvent) -> None:
-        item = event.item
-        if not isinstance(item, ChatMessage):
-            return
-        if item.role == "assistant":
-            self._on_agent_item(item)
-        elif item.role == "user":
-            self._on_user_item(item)
-
-    def _on_agent_item(self, item: ChatMessage) -> None:
-        if not self._audience.hears(item):
-            return
-        self._listening.note_agent(item)
-        if self._remembered is not None:
-            self._remembered.hear_agent(item.id, item.text_content or "", item.created_at)
-
-    def _on_user_item(self, item: ChatMessage) -> None:
-        self._audience.speaks()
-        if self._remembered is not None:
-            self._remembered.recall.end_turn()
-        text = item.text_content
-        if text and text.strip():
-            who = {"user_uuid": get_session_user_uuid()}
-            logger.info("[USER INPUT]", extra={**who, **personal(text=text)})
-            if self._remembered is not None:
-                self._remembered.hear(self._listening.turn(item))

@@ -13,9 +13,10 @@ import pytest
 from livekit.agents import AgentSession, RunResult
 from livekit.agents.llm import ChatMessage
 
-from assistant.conversation import Conversation, Wishes
+from assistant.conversation import Conversation
 from assistant.fact_model import LLMFactModel
 from assistant.providers import build_models
+from assistant.wishes import Wishes
 from config import Settings
 from devstack.waiting import eventually
 from memory import Category, Memory, MemoryManager, SqliteMemoryStore

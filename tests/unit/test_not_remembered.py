@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from assistant.conversation import Conversation, Wishes
+from assistant.conversation import Conversation
 from assistant.preparation import bind_later
+from assistant.wishes import Wishes
 from config import Settings
 from memory import MemoryManager, NewMemory, SqliteMemoryStore
 from people import People, SqlitePeopleStore

@@ -12,8 +12,9 @@ from livekit.agents import AgentSession, ConversationItemAddedEvent
 from livekit.agents.llm import ChatMessage
 
 import session_context
-from assistant.conversation import Conversation, Wishes
+from assistant.conversation import Conversation
 from assistant.providers import build_models
+from assistant.wishes import Wishes
 from config import Settings
 from memory import MemoryManager, SqliteMemoryStore
 from memory.recorder import Recorder

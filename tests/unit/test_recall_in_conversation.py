@@ -9,10 +9,11 @@ import pytest
 from livekit.agents import AgentSession, UserInputTranscribedEvent
 from livekit.agents.llm import ChatContext
 
-from assistant.conversation import Conversation, Wishes
+from assistant.conversation import Conversation
 from assistant.prompt import NOTES_HEADING
 from assistant.providers import Models
 from assistant.scripted_model import ScriptedModel
+from assistant.wishes import Wishes
 from config import Settings
 from devstack.waiting import eventually
 from memory import Memory, MemoryManager, SqliteMemoryStore

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from assistant.conversation import Conversation, Wishes
+from assistant.conversation import Conversation
 from assistant.providers import Models
 from assistant.scripted_model import ScriptedModel
+from assistant.wishes import Wishes
 from config import Settings
 from devstack.waiting import eventually
 from memory import MemoryManager, SqliteMemoryStore
