@@ -198,14 +198,19 @@ def _handshake(url: str) -> bytes:
 
 async def test_connections_that_come_and_go_leave_nothing_behind(world, churn):
     before = world.resources()
-    for number in range(churn):
-        url = await world.create()
-        async with connected(url) as websocket:
-            await websocket.send(bytes(640))
-            if number % 2:
-                await websocket.send(json.dumps({"type": "end"}))
-                await last_notices(websocket)
-        await until(partial(nothing_left, world, url))
+    numbers = iter(range(churn))
+
+    async def come_and_go() -> None:
+        for number in numbers:
+            url = await world.create()
+            async with connected(url) as websocket:
+                await websocket.send(bytes(640))
+                if number % 2:
+                    await websocket.send(json.dumps({"type": "end"}))
+                    await last_notices(websocket)
+            await until(partial(nothing_left, world, url))
+
+    await asyncio.gather(*(come_and_go() for _ in range(3)))
 
     async def is_as_before() -> bool:
         return bool(world.resources().about_as_much_as(before))
