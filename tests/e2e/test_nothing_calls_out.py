@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from devstack.participant import Participant
 from tests.e2e.conftest import deployment
 from tests.e2e.test_spoken_conversation import thinking
 from tests.standins import DeepgramStandIn, KnownRecordings, OpenAIStandIn, Timing
@@ -75,6 +76,20 @@ def is_loopback(address: str) -> bool:
         return False  # a name: only somebody else's would be looked up
 
 
+async def answered(person: Participant, recording: Path, deepgram: DeepgramStandIn) -> str:
+    """What the agent says to a recording, played again where a busy machine tore it apart."""
+    for _ in range(2):
+        await person.play_file(recording)
+        try:
+            return (await person.hear(10)).text
+        except asyncio.TimeoutError:
+            if not all("like none of the recordings" in fault for fault in deepgram.faults):
+                raise
+            deepgram.faults.clear()
+    await person.play_file(recording)
+    return (await person.hear()).text
+
+
 async def test_a_spoken_conversation_on_default_settings_reaches_loopback_only(
     worker_settings, openai, deepgram, identity, new_room, tmp_path
 ):
@@ -97,8 +112,7 @@ async def test_a_spoken_conversation_on_default_settings_reaches_loopback_only(
                     FAVORITE_COLOR_BLUE: "I will remember that.",
                     WHAT_IS_MY_FAVORITE_COLOR: "My notes say: True.",
                 }.items():
-                    await person.play_file(recording)
-                    assert (await person.hear()).text == answer
+                    assert await answered(person, recording, deepgram) == answer
             running.worker.stop()
     reached = set(audit.read_text().splitlines())
     assert "127.0.0.1" in seen & reached  # the watch sees something

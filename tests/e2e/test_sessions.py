@@ -244,7 +244,8 @@ async def test_an_agent_leaves_when_a_newer_one_is_sent_which_remembers_the_pers
         await send_agent(running.worker, record, attempt=2)
         again = await person.hear()
         assert again.speaker != first
-        assert "hiking" in again.text
+        assert "There you are again" in again.text
+        assert "hiking" in await person.ask("Do I love hiking?")
 
 
 async def test_a_killed_job_is_seen_at_once_and_another_serves_the_person(running, state, identity):

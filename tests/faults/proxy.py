@@ -84,6 +84,10 @@ class FaultyProxy:
         """Misbehave in this way from now on; connections that are open are dropped."""
         self._do(self._change(mode)).result(10)
 
+    def drop(self) -> None:
+        """Drop the connections that are open, and go on as before."""
+        self._do(self._drop()).result(10)
+
     def __enter__(self) -> FaultyProxy:
         """Begin to listen."""
         self._thread.start()
@@ -111,13 +115,16 @@ class FaultyProxy:
             self._loop.remove_reader(self._listening)
             self._listening.close()
             self._listening = None
-        for connection in list(self._connections):
-            connection.cancel()
-        await asyncio.gather(*self._connections, return_exceptions=True)
+        await self._drop()
         if mode is not Mode.REFUSE:
             self._listening = socket.create_server((LOOPBACK, self._port))
             self._listening.setblocking(False)
             self._loop.add_reader(self._listening, self._accept, self._listening)
+
+    async def _drop(self) -> None:
+        for connection in list(self._connections):
+            connection.cancel()
+        await asyncio.gather(*self._connections, return_exceptions=True)
 
     def _accept(self, listening: socket.socket) -> None:
         # Not asyncio's server: one that closes while it accepts leaves the accepted socket open.

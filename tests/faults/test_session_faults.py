@@ -89,10 +89,14 @@ def stack(
 
 
 @pytest.fixture
-async def sessions(stack: Development) -> AsyncIterator[Sessions]:
+async def sessions(
+    stack: Development, webhooks: tuple[FaultyProxy, int]
+) -> AsyncIterator[Sessions]:
     made = Sessions(stack)
     yield made
     await made.aclose()
+    # What LiveKit keeps alive for its next webhook is made anew then.
+    webhooks[0].drop()
 
 
 @pytest.fixture

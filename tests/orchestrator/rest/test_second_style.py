@@ -41,7 +41,9 @@ async def test_a_create_answers_where_to_connect(registered: World):
     assert set(created) == {"id", "namespace_id", "status", "created_at", "websocket_url"}
     assert uuid.UUID(created["id"]).version == 4
     assert created["namespace_id"] == registered.acme
-    assert created["websocket_url"] == (f"ws://127.0.0.1:8000/ws/voice?session_id={created['id']}")
+    where, _, ticket = created["websocket_url"].partition("&ticket=")
+    assert where == f"ws://127.0.0.1:8000/ws/voice?session_id={created['id']}"
+    assert len(ticket) >= 22  # 128 random bits
     record = await registered.parts.state.records.get(created["id"])
     assert record is not None
     assert record.room == f"session_{created['id']}"

@@ -19,6 +19,7 @@ from devstack.waiting import eventually
 from orchestrator.app import create_app
 from orchestrator.voice import tickets
 from orchestrator.voice.serving import server_options
+from sessions.naming import now_ms
 from tests.orchestrator.rest.world import (
     BACKEND,
     DEVELOPMENT,
@@ -168,7 +169,7 @@ async def test_a_client_that_comes_too_late_ends_the_session_and_one_that_comes_
     async with serving(quiet_livekit, redis, **environ) as (world, base):
         known, late = [(await world.start(name))["sessionId"] for name in ("Alice", "Bob")]
         records = world.parts.state.records
-        await records.update(known, connected_at=1)
+        await records.update(known, connected_at=now_ms())
         await asyncio.sleep(0.6)  # the time within which clients must connect
         status, detail = await knock(await ticket_url(world, base, late))
         assert (status, "too long" in detail) == (403, True)
