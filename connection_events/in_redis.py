@@ -13,6 +13,7 @@ from redis import asyncio as aioredis
 from redis.asyncio.client import PubSub
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
 from connection_events.backoff import Backoff
@@ -35,7 +36,8 @@ class RedisBroadcast:
     """See `Broadcast`. Connects at its first use.
 
     Publishing tries once more on a fresh connection, as one that was idle while Redis
-    restarted looks alive until it is used. A message may be said twice by that.
+    restarted looks alive until it is used. What was not acknowledged in time is not said
+    again: a Redis that is slow says it all the same.
 
     Args:
         url: as REDIS_URL has it.
@@ -48,7 +50,7 @@ class RedisBroadcast:
             url,
             socket_timeout=_TIMEOUT_S,
             socket_connect_timeout=_TIMEOUT_S,
-            retry=Retry(NoBackoff(), 1),
+            retry=Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
         )
 
     async def publish(self, channel: str, text: str) -> bool:

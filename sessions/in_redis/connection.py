@@ -10,6 +10,7 @@ from typing import Any
 from redis import asyncio as aioredis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
 from sessions.errors import StateUnreachableError
@@ -21,8 +22,8 @@ class Connection:
     """Runs commands and scripts in one Redis.
 
     Nothing connects before the first command. A command is tried anew once, on a fresh
-    connection, as one that was idle while Redis restarted looks alive until it is used;
-    every script here may run twice.
+    connection, as one that was idle while Redis restarted looks alive until it is used. One
+    that was not answered in time is not: a Redis that is slow carries it out all the same.
 
     Args:
         url: as REDIS_URL has it.
@@ -34,7 +35,7 @@ class Connection:
             decode_responses=True,
             socket_timeout=_TIMEOUT_S,
             socket_connect_timeout=_TIMEOUT_S,
-            retry=Retry(NoBackoff(), 1),
+            retry=Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
         )
 
     @asynccontextmanager

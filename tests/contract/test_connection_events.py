@@ -196,6 +196,25 @@ async def test_listening_ends_at_once_while_redis_is_gone(own_redis, name):
     await channel.aclose()
 
 
+async def test_an_event_that_redis_is_slow_to_acknowledge_is_said_once(own_redis, name):
+    channel, heard = RedisChannel(own_redis.info.url, name), Heard()
+    stalls = aioredis.from_url(own_redis.info.url)
+    async with channel.listening(heard):
+        await channel.publish(disconnected("before", Reason.TIMEOUT))
+        await heard.until(1)
+        stalled = asyncio.create_task(stalls.execute_command("DEBUG", "SLEEP", "3"))
+        await asyncio.sleep(0.2)
+        assert not await channel.publish(disconnected("slow", Reason.TIMEOUT))
+        await stalled
+        assert await channel.publish(disconnected("after", Reason.TIMEOUT))
+        with anyio.fail_after(DEADLINE_S):
+            while heard.events[-1].conversation_id != "after":
+                await heard.until(len(heard.events) + 1)
+    assert [event.conversation_id for event in heard.events] == ["before", "slow", "after"]
+    await stalls.aclose()
+    await channel.aclose()
+
+
 class HalfOpen:
     """Passes bytes on until it is told to keep them; connections stay open all the while."""
 
