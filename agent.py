@@ -36,7 +36,7 @@ from session_context import (
     livekit_identity_to_uuid,
     set_session_user,
 )
-from sessions.state import Conversations
+from sessions.contract import Conversations
 from storage import decide_backend
 from worker.connecting import connect
 from worker.connection import PersonConnection

@@ -15,7 +15,7 @@ from session_context import (
     get_session_user_uuid,
 )
 from sessions import StateUnreachableError
-from sessions.state import Conversations
+from sessions.contract import Conversations
 
 logger = logging.getLogger("assistant.continuation")
 

@@ -40,7 +40,7 @@ from config import Settings
 from memory import MemoryManager
 from memory.transcript import TranscriptStore
 from profiles import Person, ProfileManager
-from sessions.state import Conversations
+from sessions.contract import Conversations
 from storage import StoreThreads
 
 logger = logging.getLogger("assistant.conversation")

@@ -13,7 +13,7 @@ from config import ConfigError, Settings
 from orchestrator.callers.keys import hash_of
 from orchestrator.routes.namespaces import KEY_HASH_LENGTH
 from sessions import open_session_state
-from sessions.state import Namespaces
+from sessions.contract import Namespaces
 
 _NAME = re.compile(r"[A-Za-z0-9_.@-]{1,128}")
 _KEY_HASH = re.compile(rf"[\x21-\x7e]{{{KEY_HASH_LENGTH},512}}")

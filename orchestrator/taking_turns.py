@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import anyio
 
 from orchestrator.errors import UnavailableError
-from sessions.state import Marks
+from sessions.contract import Marks
 
 _LEASE_S = 3.0
 _WAITING_S = 3.0

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from config import SessionSettings
+from sessions.contract import Claim, ClaimResult
 from sessions.errors import (
     SessionEndedError,
     SessionExistsError,
@@ -25,7 +26,7 @@ from sessions.model import (
     Task,
     TaskState,
 )
-from sessions.state import Claim, ClaimResult, SessionState
+from sessions.state import SessionState
 
 __all__ = [
     "AgentProcess",

@@ -6,8 +6,6 @@ from typing import Protocol
 
 from sessions.contract import (
     AgentReports,
-    Claim,
-    ClaimResult,
     CleanupLedger,
     Conversations,
     Marks,
@@ -15,19 +13,6 @@ from sessions.contract import (
     SessionRecords,
     Tickets,
 )
-
-__all__ = [
-    "AgentReports",
-    "Claim",
-    "ClaimResult",
-    "CleanupLedger",
-    "Conversations",
-    "Marks",
-    "Namespaces",
-    "SessionRecords",
-    "SessionState",
-    "Tickets",
-]
 
 
 class SessionState(Protocol):

@@ -24,8 +24,8 @@ from connection_events import (
     open_speech_control,
 )
 from sessions import SessionState, open_session_state
+from sessions.contract import Conversations
 from sessions.naming import now_ms
-from sessions.state import Conversations
 from worker.presence import Presence, reason_of
 from worker.release import Releases, Stage
 from worker.speaking_flag import SpeakingFlag

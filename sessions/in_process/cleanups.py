@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from sessions.contract import Claim, ClaimResult
 from sessions.in_process.memory import Claimed, Memory
 from sessions.model import SessionRecord
-from sessions.state import Claim, ClaimResult
 
 _REPORT_KEPT_S = 60.0
 

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from sessions.in_process.agents import ProcessAgents
-from sessions.in_process.cleanups import ProcessCleanups
-from sessions.in_process.conversations import ProcessConversations
-from sessions.in_process.memory import Memory
-from sessions.in_process.records import ProcessRecords
-from sessions.state import (
+from sessions.contract import (
     AgentReports,
     CleanupLedger,
     Conversations,
@@ -16,6 +11,11 @@ from sessions.state import (
     SessionRecords,
     Tickets,
 )
+from sessions.in_process.agents import ProcessAgents
+from sessions.in_process.cleanups import ProcessCleanups
+from sessions.in_process.conversations import ProcessConversations
+from sessions.in_process.memory import Memory
+from sessions.in_process.records import ProcessRecords
 
 
 class ProcessMarks:

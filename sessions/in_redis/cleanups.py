@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from sessions import keys
+from sessions.contract import Claim, ClaimResult
 from sessions.in_redis import scripts
 from sessions.in_redis.connection import Connection
 from sessions.model import SessionRecord
-from sessions.state import Claim, ClaimResult
 
 _REPORT_KEPT_MS = 60_000
 

@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-from sessions.in_redis.agents import RedisAgents
-from sessions.in_redis.cleanups import RedisCleanups
-from sessions.in_redis.connection import Connection
-from sessions.in_redis.conversations import RedisConversations
-from sessions.in_redis.marks import RedisMarks, RedisNamespaces
-from sessions.in_redis.records import RedisRecords
-from sessions.in_redis.tickets import RedisTickets
-from sessions.state import (
+from sessions.contract import (
     AgentReports,
     CleanupLedger,
     Conversations,
@@ -18,6 +11,13 @@ from sessions.state import (
     SessionRecords,
     Tickets,
 )
+from sessions.in_redis.agents import RedisAgents
+from sessions.in_redis.cleanups import RedisCleanups
+from sessions.in_redis.connection import Connection
+from sessions.in_redis.conversations import RedisConversations
+from sessions.in_redis.marks import RedisMarks, RedisNamespaces
+from sessions.in_redis.records import RedisRecords
+from sessions.in_redis.tickets import RedisTickets
 
 
 class RedisSessionState:
