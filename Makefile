@@ -63,7 +63,8 @@ chat: $(RUNTIME) ## a typed conversation in this terminal, without any server
 .PHONY: test
 test: $(DEVELOPMENT) ## the whole suite, real servers included
 	@$(BIN)/python -m devstack install
-	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile
+	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile -m "not soak and not alone"
+	@$(BIN)/python -m pytest -m "alone and not soak"
 
 .PHONY: soak
 soak: $(DEVELOPMENT) ## the suite's repeated cases at their full counts

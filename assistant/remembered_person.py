@@ -124,7 +124,16 @@ class RememberedPerson:
         if self._transcript is not None:
             self._tools.on_forgotten = self._transcript.forget
         self._erasing = erasing
-        self._watch = ErasureWatch(generation, threads, deadline_s=recall_s) if generation else None
+        self._watch = (
+            ErasureWatch(
+                generation,
+                threads,
+                deadline_s=recall_s,
+                on_late_news=lambda: self._own(self._erased_elsewhere()),
+            )
+            if generation
+            else None
+        )
 
     def start(self) -> None:
         """Begin to keep what is heard."""
@@ -167,6 +176,8 @@ class RememberedPerson:
 
     async def aclose(self) -> None:
         """Store what is still to be stored and end, within the drain deadline."""
+        if self._watch is not None:
+            await self._watch.aclose()
         tasks = [*self._tasks, *self._tools.under_way]
         if tasks:
             await asyncio.wait(tasks, timeout=self._deadline_s)

@@ -21,7 +21,6 @@ import httpx
 
 from benchmarks.report import percentile, print_table, write_json
 from devstack.participant import Participant
-from devstack.servers.redis import RedisServer
 from orchestrator.voice_client import ConversationOverError
 from orchestrator.voice_client.turns import Turns, silent_tail
 from orchestrator.voice_client.wav import read_wav
@@ -42,9 +41,8 @@ def main() -> int:
     parser.add_argument("--turns", type=int, default=20, help="spoken turns of each")
     asked = parser.parse_args()
     with ExitStack() as running:
-        redis = running.enter_context(RedisServer())
         folder = running.enter_context(tempfile.TemporaryDirectory(prefix="bench-"))
-        world = running.enter_context(voice_world(Path(folder), redis.info.url))
+        world = running.enter_context(voice_world(Path(folder)))
         times = asyncio.run(_measure(world, asked.turns))
     rows: list[list[object]] = [
         [name, len(values), *(percentile(values, share) for share in (0.5, 0.9, 0.99)), min(values)]

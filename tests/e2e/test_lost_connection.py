@@ -26,6 +26,8 @@ from tests.e2e.conftest import Deployment, deployment
 from tests.standins import DeepgramStandIn, KnownRecordings, OpenAIStandIn, ScriptedBrain, Timing
 from tests.standins.recordings import RECORDINGS
 
+pytestmark = pytest.mark.alone
+
 STORY = " ".join(f"This is sentence number {number} of the story." for number in range(1, 200))
 QUESTION = "Please tell me a story"
 RELEASED_WITHIN_S = 2.0

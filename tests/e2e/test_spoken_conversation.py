@@ -27,6 +27,8 @@ from tests.standins.recordings import (
     WHAT_IS_MY_FAVORITE_COLOR,
 )
 
+pytestmark = pytest.mark.alone
+
 
 def _profile(**known: str) -> dict[str, str | None]:
     fields = ("first_name", "occupation", "interests", "language", "time_zone", "profile_text")

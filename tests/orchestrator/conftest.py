@@ -6,17 +6,16 @@ from collections.abc import Iterator
 
 import pytest
 
+from devstack.for_pytest import skip_where_unavailable
 from tests import leaks
 from tests.orchestrator.voice_world import VoiceWorld, voice_world
 
 
 @pytest.fixture(scope="session")
-def world(
-    webrtc: None, redis: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[VoiceWorld]:
+def world(webrtc: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[VoiceWorld]:
     """What the tests of voice over WebSocket share."""
-    with leaks.shared():
-        opened = voice_world(tmp_path_factory.mktemp("voice"), redis)
+    with skip_where_unavailable(), leaks.shared():
+        opened = voice_world(tmp_path_factory.mktemp("voice"))
         running = opened.__enter__()
     yield running
     assert running.orchestrator.running, running.orchestrator.log()[-5000:]

@@ -303,7 +303,12 @@ async def test_a_live_session_notices_an_erasure_before_its_next_reply(world, al
     set_session_user(alice.identity)
     set_session_generation(world.data.people.generation(alice.uuid))
     threads = StoreThreads(1)
-    watch = ErasureWatch(lambda: world.data.people.generation(alice.uuid), threads, deadline_s=10)
+    watch = ErasureWatch(
+        lambda: world.data.people.generation(alice.uuid),
+        threads,
+        deadline_s=10,
+        on_late_news=pytest.fail,
+    )
     assert not await watch.erased_meanwhile()
     await alice.asks("DELETE", "")
     assert await watch.erased_meanwhile()

@@ -18,6 +18,7 @@ from connection_events import ConnectionEvent
 from connection_events.in_redis import RedisChannel
 from devstack.servers.livekit import LiveKitServer
 from devstack.servers.orchestrator import Orchestrator
+from devstack.servers.redis import RedisServer
 from devstack.servers.worker import Worker
 from orchestrator.rooms import Present, Rooms
 from orchestrator.voice_client import VoiceClient
@@ -183,10 +184,11 @@ async def talking(
 
 
 @contextmanager
-def voice_world(folder: Path, redis_url: str) -> Iterator[VoiceWorld]:
-    """Run all of it."""
+def voice_world(folder: Path) -> Iterator[VoiceWorld]:
+    """Run all of it, and a Redis of its own: its orchestrator looks after whatever is in it."""
     with ExitStack() as running:
         livekit = running.enter_context(LiveKitServer())
+        redis_url = running.enter_context(RedisServer()).info.url
         quick = Timing(seconds_per_character=0.01)
         words = KnownRecordings(RECORDINGS)
         openai = running.enter_context(OpenAIStandIn(brain(), transcribe=words, timing=quick))

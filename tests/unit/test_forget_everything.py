@@ -220,6 +220,32 @@ async def test_a_reply_is_given_in_time_where_nobody_can_say(data_dir, trouble):
         assert any("hiking" in line for line in talk.model.seen)
 
 
+async def test_an_erasure_that_is_seen_too_late_for_its_reply_is_noticed_before_the_next_turn(
+    data_dir,
+):
+    gate = threading.Event()
+    async with talk_of(ALICE, data_dir) as talk:
+        await known(talk)
+        watch = talk.person._watch
+        assert watch is not None
+        now = watch._generation
+
+        def slow() -> int:
+            gate.wait(10)
+            return now()
+
+        watch._generation = slow
+        talk.erasures.from_elsewhere()
+        await talk.says("what was it again")
+        assert get_session_generation() == 0
+        gate.set()
+        await eventually(lambda: get_session_generation() == 1)
+        await asyncio.gather(*talk.person._tasks)
+        told = {"category": "FACT", "key": "pet", "value": "a cat"}
+        await talk.says("I have a cat", ("store_memory", told))
+        assert set(talk.values()) == {"a cat", "I have a cat"}
+
+
 async def test_a_store_that_is_away_when_the_session_begins_anew_is_tried_again(data_dir):
     async with talk_of(ALICE, data_dir) as talk:
         await known(talk)
