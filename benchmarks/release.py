@@ -37,13 +37,15 @@ HANDLER = "the job's handler was told"
 GENERATION = "generation cancelled (the model's stand-in)"
 SPEECH = "speech stopped (the voice's stand-in)"
 STREAMS = "streams closed (the recogniser's stand-in)"
+SILENT_TRACK = "silence at the agent's track"
 SILENCE = "silence at the client"
-MEASURED = (HANDLER, GENERATION, SPEECH, STREAMS, SILENCE)
+MEASURED = (HANDLER, GENERATION, SPEECH, STREAMS, SILENT_TRACK, SILENCE)
 
 _STORY = " ".join(f"This is sentence number {number} of the story." for number in range(1, 300))
 _CHANGED = "[Session] the person's connection has changed"
 _LOUD = 200
 _SETTLED_S = 1.0
+_TIMED_AGENT = Path(__file__).with_name("timed_agent.py")
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,7 @@ class Bench:
         redis_url: where the events are said.
         openai: thinks and speaks.
         deepgram: hears.
+        sound: where `benchmarks.timed_agent` notes until when its track sounds.
     """
 
     worker: Worker
@@ -67,6 +70,7 @@ class Bench:
     redis_url: str
     openai: OpenAIStandIn
     deepgram: DeepgramStandIn
+    sound: Path
 
 
 class Ear:
@@ -122,12 +126,14 @@ def _running() -> Iterator[Bench]:
     # Nobody waits for a sentence, so that some speech is always under way.
     timing = Timing(token_s=0.05, audio_pace=1.0, seconds_per_character=0.06)
     with ExitStack() as running:
-        folder = running.enter_context(tempfile.TemporaryDirectory(prefix="bench-"))
+        folder = Path(running.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
+        sound = folder / "sound"
         stack = running.enter_context(Stack({Service.LIVEKIT, Service.REDIS}))
         openai = running.enter_context(OpenAIStandIn(brain, timing=timing))
         deepgram = running.enter_context(DeepgramStandIn([]))
         settings = {
-            "DATA_DIR": str(Path(folder) / "data"),
+            "DATA_DIR": str(folder / "data"),
+            "SOUND_FILE": str(sound),
             "ENV_FILE": "/dev/null",
             "REDIS_URL": stack.redis.info.url,
             "TURN_DETECTION": "vad",
@@ -137,12 +143,13 @@ def _running() -> Iterator[Bench]:
             **deepgram.environment,
         }
         livekit = stack.livekit.info
-        worker = running.enter_context(Worker(livekit, settings, dev=False))
+        timed = Worker(livekit, settings, dev=False, entrypoint=_TIMED_AGENT)
+        worker = running.enter_context(timed)
         session_id = new_session_id()
         metadata = {"sessionId": session_id, "creator": "c" * 32, "attempt": 1}
         token = access_token(livekit, "bench@example.com", session_id, metadata=metadata)
         url = stack.redis.info.url
-        yield Bench(worker, livekit, token, session_id, url, openai, deepgram)
+        yield Bench(worker, livekit, token, session_id, url, openai, deepgram, sound)
 
 
 async def _measure(bench: Bench, count: int) -> dict[str, list[float]]:
@@ -186,7 +193,8 @@ async def _story_begun(bench: Bench, person: Participant) -> None:
 
 def _seen(bench: Bench, ear: Ear, wall: float, began: float) -> dict[str, float]:
     """Return when each thing was seen; what was not under way just then is left out."""
-    seen = {SILENCE: ear.heard_at}
+    silent_at = float(bench.sound.read_text(encoding="ascii").split()[-1])
+    seen = {}
     told = [at for at in _told(bench.worker.log()) if at >= wall - 0.001]
     if told:
         seen[HANDLER] = began + max(0.0, told[0] - wall)
@@ -194,6 +202,8 @@ def _seen(bench: Bench, ear: Ear, wall: float, began: float) -> dict[str, float]
         GENERATION: bench.openai.chats[-1].left_at,
         SPEECH: max((each.left_at or 0.0 for each in bench.openai.speeches), default=0.0),
         STREAMS: bench.deepgram.connections[-1].closed_at,
+        SILENT_TRACK: silent_at,
+        SILENCE: ear.heard_at,
     }
     return {**seen, **{name: at for name, at in ends.items() if at is not None and at > began}}
 
