@@ -99,6 +99,11 @@ bench-release: $(DEVELOPMENT) ## how soon a job is silent and pays nobody when i
 	@$(BIN)/python -m devstack install
 	@$(BIN)/python -m benchmarks.release
 
+.PHONY: bench-lost
+bench-lost: $(DEVELOPMENT) ## how long a job works on for a client that was killed in mid-sentence
+	@$(BIN)/python -m devstack install livekit redis
+	@$(BIN)/python -m benchmarks.lost_client
+
 .PHONY: bench-voice
 bench-voice: $(DEVELOPMENT) ## a spoken answer over /ws/voice, beside WebRTC
 	@$(BIN)/python -m devstack install livekit redis
