@@ -79,25 +79,31 @@ class Recall:
             At most the limit; empty when nothing is relevant, or nothing came in time.
         """
         search = self._begin_unless_begun(text, "reply")
-        try:
-            found = await asyncio.wait_for(asyncio.shield(search), self._deadline_s)
-        except asyncio.TimeoutError:
+        await asyncio.wait({search}, timeout=self._deadline_s)
+        if not search.done():
             _RECALLS.labels("late").inc()
             logger.warning("recall missed its deadline; replying without memories")
+            return []
+        found = self._found_by(search)
+        if found is None:
+            if search is self._search:
+                self.drop_result()
+            return []
+        # The turn itself may be stored by now; it tells the model nothing new.
+        told = [memory for memory in found if memory.value != text][: self._limit]
+        _RECALLS.labels("found" if told else "nothing").inc()
+        return told
+
+    def _found_by(self, search: asyncio.Task[list[Memory]]) -> list[Memory] | None:
+        try:
+            return search.result()
         except NoFreeThreadError:
             _RECALLS.labels("busy").inc()
             logger.warning("recall was skipped: all store threads are busy")
         except Exception as error:  # noqa: BLE001 - fail open, whatever the store raises
             _RECALLS.labels("failed").inc()
             logger.warning("recall failed; replying without memories", extra={"error": str(error)})
-        else:
-            # The turn itself may be stored by now; it tells the model nothing new.
-            told = [memory for memory in found if memory.value != text][: self._limit]
-            _RECALLS.labels("found" if told else "nothing").inc()
-            return told
-        if search.done() and search is self._search:
-            self.drop_result()
-        return []
+        return None
 
     def drop_result(self) -> None:
         """Forget the kept result, because the memory has changed.

@@ -26,6 +26,7 @@ from connection_events import (
 from sessions import SessionState, open_session_state
 from sessions.contract import Conversations
 from sessions.naming import now_ms
+from worker.owned_tasks import end_tasks
 from worker.presence import Presence, reason_of
 from worker.release import Releases, Stage
 from worker.speaking_flag import SpeakingFlag
@@ -139,8 +140,7 @@ class PersonConnection:
         if reason.value in self._settings.sessions.history_kept_after:
             await self._in_time(keep())
         await self._in_time(self._until_said())
-        self._listening.cancel()
-        await asyncio.gather(self._listening, return_exceptions=True)
+        await end_tasks([self._listening])
         if self._flag is not None:
             await self._flag.aclose()
         for part in (self._events, self._control, self._state):

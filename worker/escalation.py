@@ -107,11 +107,12 @@ class Reaper:
             for after in (self._term_after_s, self._grace_s)
         ]
         timeout_s = min([each for each in due if each > 0] + [_LOOK_EVERY_S])
+        # Not by asyncio.wait_for, which before Python 3.12 can swallow the end of this loop.
+        timer = asyncio.get_running_loop().call_later(timeout_s, self._woken.set)
         try:
-            await asyncio.wait_for(self._woken.wait(), timeout_s)
-        except asyncio.TimeoutError:
-            return
+            await self._woken.wait()
         finally:
+            timer.cancel()
             self._woken.clear()
 
     async def _on_event(self, event: ConnectionEvent) -> None:

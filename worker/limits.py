@@ -15,6 +15,8 @@ from livekit.agents import (
 )
 from prometheus_client import Counter
 
+from worker.owned_tasks import end_tasks
+
 logger = logging.getLogger("worker.limits")
 
 _FAREWELL_DEADLINE_S = 15.0
@@ -66,8 +68,7 @@ class Limits:
     async def aclose(self) -> None:
         """Stop watching."""
         if self._task is not None and self._task is not asyncio.current_task():
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await end_tasks([self._task])
 
     async def _run(self) -> None:
         limit = await self._wait_for_a_limit()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from typing import Any
 
 from prometheus_client import Counter
@@ -18,6 +17,7 @@ from config import SessionSettings
 from sessions import SessionsError, SessionState, StateUnreachableError
 from worker.activity import Activity
 from worker.log_tail import LogTail
+from worker.owned_tasks import end_tasks
 from worker.seat import Seat, Verdict
 
 logger = logging.getLogger("worker.pulse")
@@ -84,8 +84,7 @@ class Pulse:
         if self._task is None:
             return
         if self._task is not asyncio.current_task():
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await end_tasks([self._task])
         if self._seat.is_taken and not self._is_out_of_reach:
             try:
                 await asyncio.wait_for(self._tell(), self._settings.release_timeout_s)
@@ -103,8 +102,13 @@ class Pulse:
                 _REPORTS.labels("refused").inc()
                 await self._on_refused(verdict)
                 return
-            with suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), self._settings.heartbeat_s)
+            # Not by asyncio.wait_for, which before Python 3.12 can swallow the end of this loop.
+            loop = asyncio.get_running_loop()
+            timer = loop.call_later(self._settings.heartbeat_s, self._woken.set)
+            try:
+                await self._woken.wait()
+            finally:
+                timer.cancel()
             self._woken.clear()
 
     async def _beat_and_survive(self) -> Verdict:

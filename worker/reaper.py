@@ -18,6 +18,7 @@ from config import ConfigError, Settings
 from connection_events import open_event_channel
 from sessions import open_session_state
 from worker.escalation import FAILURES, Reaper
+from worker.owned_tasks import end_tasks
 from worker.registry import Registry
 
 logger = logging.getLogger("worker.reaper")
@@ -36,13 +37,11 @@ async def reap(settings: Settings, stopped: asyncio.Event) -> None:
     try:
         await asyncio.wait({running, waiting}, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        for task in (running, waiting):
-            task.cancel()
-        results = await asyncio.gather(running, waiting, return_exceptions=True)
+        await end_tasks([running, waiting])
         await state.aclose()
         await events.aclose()
-    if isinstance(results[0], Exception):
-        raise results[0]
+    if not running.cancelled():
+        running.result()
 
 
 @contextmanager

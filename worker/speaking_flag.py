@@ -9,6 +9,7 @@ from livekit.agents import AgentSession, AgentStateChangedEvent
 from prometheus_client import Counter
 
 from sessions import SessionState, StateUnreachableError
+from worker.owned_tasks import end_tasks
 
 logger = logging.getLogger("worker.speaking_flag")
 
@@ -50,9 +51,7 @@ class SpeakingFlag:
 
     async def aclose(self) -> None:
         """Give up what was not said yet."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end_tasks(self._tasks)
 
     def _on_state(self, event: AgentStateChangedEvent) -> None:
         speaks = event.new_state == "speaking"

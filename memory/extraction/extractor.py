@@ -164,14 +164,16 @@ class Extractor:
 
     async def _next_turns(self) -> list[ToldTurn]:
         turns = [await self._turns.get()]
+        hurry = asyncio.ensure_future(self._hurry.wait())
         try:
-            if self._wait_s and not self._hurry.is_set():
-                await asyncio.wait_for(self._hurry.wait(), self._wait_s)
-        except asyncio.TimeoutError:
-            pass  # nobody hurries: what has come by now is read together
+            # What has come by then is read together. Not by asyncio.wait_for, which before
+            # Python 3.12 can swallow a cancellation.
+            await asyncio.wait({hurry}, timeout=self._wait_s)
         except asyncio.CancelledError:
             self._turns.task_done()
             raise
+        finally:
+            hurry.cancel()
         while len(turns) < MOST_TURNS_AT_ONCE and not self._turns.empty():
             turns.append(self._turns.get_nowait())
         return turns

@@ -21,7 +21,6 @@ from config import Settings
 from connection_events import EventChannel, Reason
 from orchestrator.ending.expired import left_behind
 from orchestrator.ending.metrics import CLEANUP_SECONDS, CLEANUPS, FORCED_KILLS, WATCH_FAILURES
-from orchestrator.ending.owned import end_tasks
 from orchestrator.ending.owners import is_gone, new_owner
 from orchestrator.ending.report import EndReport
 from orchestrator.ending.run import Run, is_claimed, outcome
@@ -30,6 +29,7 @@ from orchestrator.rooms import Rooms
 from orchestrator.spawners.spawner import Spawner
 from orchestrator.webhooks.outgoing import SessionEvent, SessionWebhooks
 from sessions import Claim, ClaimResult, SessionRecord, SessionState, StateUnreachableError
+from worker.owned_tasks import end_tasks
 
 logger = logging.getLogger("orchestrator.cleanup")
 

@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
 from orchestrator.ending.metrics import WATCH_FAILURES
-from orchestrator.ending.owned import end_tasks
 from orchestrator.ending.owners import is_gone
 from orchestrator.errors import OrchestratorError
 from sessions import SessionsError, SessionState, StateUnreachableError
+from worker.owned_tasks import end_tasks
 
 logger = logging.getLogger("orchestrator.rounds")
 

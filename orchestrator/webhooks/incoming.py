@@ -16,7 +16,6 @@ from typing import Any
 from livekit import api
 
 from config import Settings
-from orchestrator.ending.owned import end_tasks
 from orchestrator.ending.report import Endings
 from orchestrator.errors import OrchestratorError
 from orchestrator.rooms import Rooms
@@ -24,6 +23,7 @@ from orchestrator.webhooks.happenings import Happenings
 from orchestrator.webhooks.metrics import RECEIVED
 from orchestrator.webhooks.verifying import WebhookVerifier
 from sessions import SessionsError, SessionState
+from worker.owned_tasks import end_tasks
 
 logger = logging.getLogger("orchestrator.webhooks")
 

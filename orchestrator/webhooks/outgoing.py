@@ -27,10 +27,10 @@ from typing import Any
 import httpx
 
 from config import ConfigError, Settings
-from orchestrator.ending.owned import end_tasks
 from orchestrator.webhooks.metrics import SENT
 from sessions.model import SessionRecord
 from sessions.naming import now_ms
+from worker.owned_tasks import end_tasks
 
 logger = logging.getLogger("orchestrator.webhooks")
 

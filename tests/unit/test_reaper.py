@@ -125,6 +125,19 @@ async def test_the_fence_is_found_without_an_event(registry, state, stubborn):
         await eventually(lambda: stubborn.poll() is not None, 3)
 
 
+@pytest.mark.parametrize("steps", range(6))
+async def test_a_reaper_that_is_woken_as_it_is_cancelled_ends(registry, state, steps):
+    reaper = Reaper(registry, state, ProcessChannel(), grace_s=1.5)
+    running = asyncio.create_task(reaper.run())
+    await eventually(lambda: reaper._woken._waiters)
+    reaper._woken.set()
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    running.cancel()
+    await asyncio.wait({running}, timeout=2)
+    assert running.cancelled()
+
+
 async def test_a_process_whose_session_lives_is_left_alone(registry, state, stubborn):
     entry = entry_of(stubborn.pid)
     await known(state, entry)

@@ -11,6 +11,7 @@ from dataclasses import replace
 import pytest
 
 from config import SessionSettings
+from devstack.waiting import eventually
 from sessions import (
     AgentProcess,
     SessionRecord,
@@ -228,3 +229,19 @@ async def test_an_outage_is_said_once_and_what_waited_is_told_after_it(state, mo
     assert messages.count("[Session] Redis is out of reach; the conversation goes on") == 1
     assert "[Session] Redis is back" in messages
     assert "Redis is back" in "".join(await state.agents.logs(record.id))
+
+
+@pytest.mark.parametrize("steps", range(6))
+async def test_a_pulse_that_is_woken_as_it_is_closed_ends(state, steps):
+    record = a_session()
+    await state.records.add(record, ttl_s=60)
+    async with beating(state, a_seat(state, record)) as (pulse, _):
+        await eventually(lambda: pulse._woken._waiters)
+        running = pulse._task
+        assert running is not None
+        pulse.wake()
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        running.cancel()
+        await asyncio.wait({running}, timeout=2)
+        assert running.cancelled()
