@@ -2,7 +2,7 @@
 
 Other hosts have outboxes of their own; what they deliver after an erasure the store drops. In
 Redis is, for HISTORY_TTL_S, a conversation that was cut off; after an erasure it is not used,
-whether or not it could be deleted.
+whether or not it could be deleted. There too, for as long as they last, are live sessions.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import json
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import TypeVar
 
 from prometheus_client import Counter
 
@@ -18,12 +19,16 @@ from config import Settings
 from memory.outbox import Entry, OutboxFile, open_outbox
 from people.model import Record
 from people.people import EraseElsewhere, ExportElsewhere
-from sessions import KeptHistories, StateUnreachableError
+from sessions import KeptHistories, LiveSessions, StateUnreachableError
 from storage import StorageUnavailableError
 
 logger = logging.getLogger("people.elsewhere")
 
-_LEFT = Counter("voice_agent_histories_left_by_erasures", "Erasures that could not reach Redis")
+_P = TypeVar("_P", KeptHistories, LiveSessions)
+
+_LEFT = Counter(
+    "voice_agent_left_by_erasures", "Erasures that could not reach Redis, by place", ["place"]
+)
 
 
 def erase_waiting(user: str, generation: int) -> int:
@@ -47,19 +52,12 @@ def export_waiting(user: str) -> list[Record]:
 def erase_history(user: str, generation: int) -> int:
     """Delete a conversation that was kept for the person's next session."""
     del generation
-    with _histories() as histories:
-        if histories is None:
-            return 0
-        try:
-            return histories.erase(user)
-        except StateUnreachableError as error:
-            _LEFT.inc()
-            logger.warning(
-                "Redis is out of reach: what is kept of the last conversation stays there until "
-                "its time is over, and is not used",
-                extra={"error": str(error)},
-            )
-            return 0
+    return _erased(
+        KeptHistories,
+        user,
+        "Redis is out of reach: what is kept of the last conversation stays there until its time "
+        "is over, and is not used",
+    )
 
 
 def export_history(user: str) -> list[Record]:
@@ -68,13 +66,8 @@ def export_history(user: str) -> list[Record]:
     Raises:
         StorageUnavailableError: nobody can say what is kept.
     """
-    with _histories() as histories:
-        if histories is None:
-            return []
-        try:
-            text = histories.read(user)
-        except StateUnreachableError as error:
-            raise StorageUnavailableError(str(error)) from error
+    with _held(KeptHistories) as histories:
+        text = None if histories is None else histories.read(user)
     if text is None:
         return []
     try:
@@ -82,6 +75,26 @@ def export_history(user: str) -> list[Record]:
     except (ValueError, KeyError, TypeError):
         return [{"unreadable": text}]
     return [each for each in said if isinstance(each, dict)]
+
+
+def erase_sessions(user: str, generation: int) -> int:
+    """Delete what is noted of the person's live sessions, but for what those need to go on."""
+    del generation
+    return _erased(
+        LiveSessions,
+        user,
+        "Redis is out of reach: what is noted of live sessions stays there until they end",
+    )
+
+
+def export_sessions(user: str) -> list[Record]:
+    """Return what is noted of the person's live sessions.
+
+    Raises:
+        StorageUnavailableError: nobody can say what is noted.
+    """
+    with _held(LiveSessions) as sessions:
+        return [] if sessions is None else sessions.read(user)
 
 
 def _content(entry: Entry) -> Record:
@@ -96,10 +109,12 @@ def _content(entry: Entry) -> Record:
 ALSO_ERASED: Mapping[str, EraseElsewhere] = {
     "outbox": erase_waiting,
     "conversation": erase_history,
+    "sessions": erase_sessions,
 }
 ALSO_EXPORTED: Mapping[str, ExportElsewhere] = {
     "outbox": export_waiting,
     "conversation": export_history,
+    "sessions": export_sessions,
 }
 
 
@@ -117,13 +132,23 @@ def _outbox() -> Iterator[OutboxFile | None]:
 
 
 @contextmanager
-def _histories() -> Iterator[KeptHistories | None]:
+def _held(place: type[_P]) -> Iterator[_P | None]:
     url = Settings.from_environment().sessions.redis_url
     if url is None:
         yield None
         return
-    histories = KeptHistories(url)
+    with place(url) as held:
+        try:
+            yield held
+        except StateUnreachableError as error:
+            raise StorageUnavailableError(str(error)) from error
+
+
+def _erased(place: type[_P], user: str, where_not: str) -> int:
     try:
-        yield histories
-    finally:
-        histories.close()
+        with _held(place) as held:
+            return 0 if held is None else held.erase(user)
+    except StorageUnavailableError as error:
+        _LEFT.labels(place.__name__).inc()
+        logger.warning(where_not, extra={"error": str(error)})
+        return 0

@@ -16,7 +16,7 @@ from sessions.errors import (
     TooManySessionsError,
 )
 from sessions.in_process import ProcessSessionState
-from sessions.in_redis import KeptHistories, RedisSessionState
+from sessions.in_redis import KeptHistories, LiveSessions, RedisSessionState
 from sessions.model import (
     AgentProcess,
     Gone,
@@ -34,6 +34,7 @@ __all__ = [
     "ClaimResult",
     "Gone",
     "KeptHistories",
+    "LiveSessions",
     "SessionEndedError",
     "SessionExistsError",
     "SessionRecord",

@@ -5,7 +5,7 @@ see half of a change. Leases are measured by the server's clock, so that no cloc
 are compared.
 """
 
-from sessions.in_redis.conversations import KeptHistories
+from sessions.in_redis.of_a_person import KeptHistories, LiveSessions
 from sessions.in_redis.state import RedisSessionState
 
-__all__ = ["KeptHistories", "RedisSessionState"]
+__all__ = ["KeptHistories", "LiveSessions", "RedisSessionState"]

@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-import redis
-from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
-from redis.retry import Retry
-
 from sessions import keys
-from sessions.errors import StateUnreachableError
 from sessions.in_redis import scripts
 from sessions.in_redis.connection import Connection
 
-_TIMEOUT_S = 2.0
 _SPEAKS = "true"
 _IS_SILENT = "false"
 
@@ -45,53 +37,3 @@ class RedisConversations:
         async with self._connection.commands() as commands:
             kept: str | None = await commands.getdel(keys.history(user_id))
         return kept
-
-
-class KeptHistories:
-    """The same histories, for whoever erases or exports a person: calls block.
-
-    Args:
-        url: as REDIS_URL has it.
-    """
-
-    def __init__(self, url: str) -> None:
-        self._client = redis.Redis.from_url(
-            url,
-            decode_responses=True,
-            socket_timeout=_TIMEOUT_S,
-            socket_connect_timeout=_TIMEOUT_S,
-            retry=Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
-        )
-
-    def read(self, user_id: str) -> str | None:
-        """Return what is kept of a person, and leave it.
-
-        Raises:
-            StateUnreachableError: Redis did not answer, or refused.
-        """
-        try:
-            kept = self._client.get(keys.history(user_id))
-        except (RedisError, OSError) as error:
-            raise _unreachable(error) from error
-        return kept if isinstance(kept, str) else None
-
-    def erase(self, user_id: str) -> int:
-        """Delete what is kept of a person, and return how many things that were.
-
-        Raises:
-            StateUnreachableError: Redis did not answer, or refused.
-        """
-        try:
-            return 1 if self._client.delete(keys.history(user_id)) else 0
-        except (RedisError, OSError) as error:
-            raise _unreachable(error) from error
-
-    def close(self) -> None:
-        """Close all connections."""
-        self._client.close()
-
-
-def _unreachable(error: Exception) -> StateUnreachableError:
-    return StateUnreachableError(
-        f"Redis is out of reach ({type(error).__name__}); look at REDIS_URL"
-    )

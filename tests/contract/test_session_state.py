@@ -17,6 +17,7 @@ from sessions import (
     ClaimResult,
     Gone,
     KeptHistories,
+    LiveSessions,
     SessionEndedError,
     SessionExistsError,
     SessionRecord,
@@ -526,10 +527,39 @@ async def test_a_kept_history_is_read_and_erased_by_whoever_is_in_charge_of_the_
     await state.aclose()
 
 
-def test_a_history_out_of_reach_is_said_to_be_so():
-    kept = KeptHistories("redis://127.0.0.1:1/0")
+async def test_what_is_noted_of_live_sessions_is_read_and_erased_but_for_what_they_need(redis):
+    state, live = RedisSessionState(redis, fence_s=60), LiveSessions(redis)
+    user = str(uuid.uuid4())
+    mine = [a_session(user_id=user, user_name="Alice", opening_line=f"Hi {n}") for n in range(2)]
+    others = a_session(user_name="Bob", opening_line="Hi Bob")
+    for record in (*mine, others):
+        await state.records.add(record, ttl_s=TTL_S)
+        await state.agents.put_task(
+            Task("t1", record.id, "recall_memories", TaskState.COMPLETED, 1, 1), ttl_s=TTL_S
+        )
+        await state.agents.log(record.id, ['{"message": "a line"}', "no JSON"], ttl_s=TTL_S)
+    held = {each["openingLine"]: each for each in live.read(user)}
+    assert set(held) == {"Hi 0", "Hi 1"}
+    assert held["Hi 0"]["userName"] == "Alice"
+    assert len(held["Hi 0"]["tasks"]) == 1
+    assert held["Hi 0"]["logs"] == [{"message": "a line"}, {"unreadable": "no JSON"}]
+    assert live.erase(user) == 2
+    assert live.erase(user) == 0
+    for record in mine:
+        assert await state.records.get(record.id) == replace(record, user_name="", opening_line="")
+        assert await state.agents.tasks(record.id) == []
+        assert await state.agents.logs(record.id) == []
+    assert await state.records.get(others.id) == others
+    assert len(await state.agents.tasks(others.id)) == 1
+    live.close()
+    await state.aclose()
+
+
+@pytest.mark.parametrize("place", [KeptHistories, LiveSessions])
+def test_what_is_out_of_reach_is_said_to_be_so(place):
+    held = place("redis://127.0.0.1:1/0")
     with pytest.raises(StateUnreachableError):
-        kept.read("anybody")
+        held.read("anybody")
     with pytest.raises(StateUnreachableError):
-        kept.erase("anybody")
-    kept.close()
+        held.erase("anybody")
+    held.close()
