@@ -143,8 +143,10 @@ async def _converse(
 
     async def end_conversation() -> None:
         try:
-            await connection.end(conversation.keep_history)
-            await conversation.aclose()
+            try:
+                await connection.end(conversation.keep_history)
+            finally:
+                await conversation.aclose()
         finally:
             await asyncio.to_thread(memory_manager.close)
 

@@ -46,6 +46,7 @@ class RedisBroadcast:
 
     def __init__(self, url: str, *, ping_every_s: float = _PING_EVERY_S) -> None:
         self._ping_every_s = ping_every_s
+        self._ending: set[asyncio.Task[None]] = set()
         self._client: aioredis.Redis = aioredis.from_url(
             url,
             socket_timeout=_TIMEOUT_S,
@@ -80,15 +81,16 @@ class RedisBroadcast:
                 await subscribed.wait()
             yield
         finally:
-            # The driver leaves a socket open where it is cancelled while it connects.
-            with anyio.move_on_after(_TIMEOUT_S, shield=True):
-                await settled.wait()
-            while not task.done():  # redis-py takes a cancellation for a broken connection at times
-                task.cancel()
-                await asyncio.wait([task], timeout=_CANCELLED_AGAIN_AFTER_S)
+            # A task of its own: whoever is cancelled here again does not break it off.
+            ending = asyncio.create_task(_end(task, settled), name=f"no more of {channel}")
+            self._ending.add(ending)
+            ending.add_done_callback(self._ending.discard)
+            await asyncio.shield(ending)
 
     async def aclose(self) -> None:
         """See `Broadcast.aclose`."""
+        if self._ending:
+            await asyncio.wait(self._ending)
         await self._client.aclose()
 
     async def _listen(
@@ -135,6 +137,15 @@ class RedisBroadcast:
                 backoff.begin_anew()
             elif message["type"] == "message":
                 await listener(message["data"])
+
+
+async def _end(listening: asyncio.Task[None], settled: asyncio.Event) -> None:
+    # The driver leaves a socket open where it is cancelled while it connects.
+    with anyio.move_on_after(_TIMEOUT_S):
+        await settled.wait()
+    while not listening.done():  # redis-py takes a cancellation for a broken connection at times
+        listening.cancel()
+        await asyncio.wait([listening], timeout=_CANCELLED_AGAIN_AFTER_S)
 
 
 class RedisChannel(BroadcastChannel):

@@ -14,6 +14,7 @@ from typing import Any
 
 from livekit import rtc
 from livekit.agents import AgentSession, JobContext
+from prometheus_client import Counter
 
 from config import Settings
 from connection_events import (
@@ -33,6 +34,10 @@ from worker.speaking_flag import SpeakingFlag
 from worker.whereabouts import Sign
 
 logger = logging.getLogger("worker.connection")
+
+_FAILURES = Counter(
+    "voice_agent_connection_end_failures", "Parts of a connection's end that failed", ["error"]
+)
 
 SPEAKING = "speaking"
 
@@ -188,7 +193,10 @@ class PersonConnection:
         # We disconnect at each end; only a room that was taken from us says something.
         is_ours = reason == rtc.DisconnectReason.CLIENT_INITIATED
         if not is_ours and reason_of(reason) is Reason.CLIENT_DISCONNECT:
-            self._ended_as = self._ended_as or Reason.CLIENT_DISCONNECT
+            # Whoever took it may have said why.
+            holds = self.presence.holds
+            told = holds.reason if holds.told and not holds.is_here else None
+            self._ended_as = self._ended_as or told or Reason.CLIENT_DISCONNECT
 
     def _announce(self, *, away: bool, reason: Reason, at_ms: int) -> None:
         if away == self._announced_away:
@@ -216,7 +224,11 @@ class PersonConnection:
         try:
             await asyncio.wait_for(work, self._settings.sessions.release_timeout_s)
         except asyncio.TimeoutError:
+            _FAILURES.labels("TimeoutError").inc()
             logger.warning("[Session] a part of the connection's end took too long")
+        except Exception as error:
+            _FAILURES.labels(type(error).__name__).inc()
+            logger.exception("[Session] a part of the connection's end failed")
 
     def _own(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work, name="connection")

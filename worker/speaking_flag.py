@@ -8,6 +8,7 @@ import logging
 from livekit.agents import AgentSession, AgentStateChangedEvent
 from prometheus_client import Counter
 
+from connection_events.backoff import Backoff
 from sessions import SessionState, StateUnreachableError
 from worker.owned_tasks import end_tasks
 
@@ -34,7 +35,7 @@ class SpeakingFlag:
         self._wanted = False
         self._lock = asyncio.Lock()
         self._said: bool | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._saying: asyncio.Task[None] | None = None
 
     def watch(self, session: AgentSession[None]) -> None:
         """Begin to follow a session."""
@@ -47,27 +48,37 @@ class SpeakingFlag:
             StateUnreachableError: nobody could be told.
         """
         self._wanted = False
-        await self._say()
+        try:
+            await self._say()
+        except StateUnreachableError:
+            self._say_until_said()
+            raise
 
     async def aclose(self) -> None:
         """Give up what was not said yet."""
-        await end_tasks(self._tasks)
+        if self._saying is not None:
+            await end_tasks([self._saying])
 
     def _on_state(self, event: AgentStateChangedEvent) -> None:
         speaks = event.new_state == "speaking"
         if speaks == self._wanted:
             return
         self._wanted = speaks
-        task = asyncio.create_task(self._say_if_possible(), name="speaking flag")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._say_until_said()
 
-    async def _say_if_possible(self) -> None:
-        try:
-            await self._say()
-        except StateUnreachableError as error:
-            _FAILURES.inc()
-            logger.debug("nobody knows whether the agent speaks", extra={"error": str(error)})
+    def _say_until_said(self) -> None:
+        if self._saying is None or self._saying.done():
+            self._saying = asyncio.create_task(self._keep_saying(), name="speaking flag")
+
+    async def _keep_saying(self) -> None:
+        backoff = Backoff()
+        while self._said != self._wanted:
+            try:
+                await self._say()
+            except StateUnreachableError as error:
+                _FAILURES.inc()
+                logger.debug("nobody knows whether the agent speaks", extra={"error": str(error)})
+                await asyncio.sleep(backoff.next_s())
 
     async def _say(self) -> None:
         async with self._lock:

@@ -16,6 +16,7 @@ from orchestrator.voice.departure import Departure
 from orchestrator.voice.metrics import BAD_FRAMES
 from orchestrator.voice.participant import VoiceParticipant
 from orchestrator.voice.queues import Inbox, Outbox, TooSlowError
+from worker.owned_tasks import end_tasks
 
 logger = logging.getLogger("orchestrator.voice")
 
@@ -52,7 +53,7 @@ class VoiceConnection:
         sample_rate: int,
         livekit_url: str,
         token: str,
-        stop_speech: Callable[[], Awaitable[object]],
+        stop_speech: Callable[[], Coroutine[Any, Any, object]],
         count: Callable[[str], None],
     ) -> None:
         self._websocket = websocket
@@ -66,6 +67,7 @@ class VoiceConnection:
         self._typed: asyncio.Queue[str] = asyncio.Queue(_MOST_TYPED)
         self._departed: asyncio.Future[Departure] = asyncio.get_running_loop().create_future()
         self._joined = asyncio.Event()
+        self._stopping: list[asyncio.Task[None]] = []
         self.participant = VoiceParticipant(
             livekit_url, token, sample_rate=sample_rate, listener=self
         )
@@ -92,9 +94,7 @@ class VoiceConnection:
             self.depart(departure.SHUTTING_DOWN)
             raise
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await end_tasks([*tasks, *self._stopping])
 
     async def say_goodbye(self, how: Departure) -> None:
         """Send the last frames and close, where the client is still there; never for long."""
@@ -147,10 +147,10 @@ class VoiceConnection:
         else:
             self.depart(departure.LIVEKIT_LOST)
 
-    def _task(self, work: Coroutine[Any, Any, None], what: str) -> asyncio.Task[None]:
+    def _task(self, work: Coroutine[Any, Any, object], what: str) -> asyncio.Task[None]:
         return asyncio.create_task(self._guarded(work), name=f"voice: {what}")
 
-    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _guarded(self, work: Coroutine[Any, Any, object]) -> None:
         try:
             await work
         except frames.BadFrameError as error:
@@ -210,12 +210,15 @@ class VoiceConnection:
                 )
             self._typed.put_nowait(frame.text)
         else:
-            await self._interrupt()
+            self._interrupt()
 
-    async def _interrupt(self) -> None:
+    def _interrupt(self) -> None:
         self.participant.hush()
         self.on_interrupted()
-        await self._stop_speech()
+        # Beside the reading, which a Redis that hangs must not hold up. One order is enough
+        # while the one before has not been given.
+        if all(each.done() for each in self._stopping):
+            self._stopping = [self._task(self._stop_speech(), "stop speech")]
 
     async def _feed(self) -> None:
         await self._joined.wait()

@@ -22,11 +22,13 @@ from orchestrator.voice.log_redaction import hide_tickets
 from orchestrator.voice.metrics import CONNECTIONS, DEPARTURES, LEFT_LATE
 from sessions import SessionRecord, SessionsError, SessionState
 from sessions.naming import now_ms
+from worker.owned_tasks import end_tasks
 
 logger = logging.getLogger("orchestrator.voice")
 
 _CLOSE_WITHIN_S = 8.0
 _LEAVE_WITHIN_S = 3.0
+_JOB_FIRST_WITHIN_S = 0.3
 """How long a connection that has ended is held for its room to be left; after that the room is
 left behind it. Room.connect is not cancelled for it: a connection that LiveKit has made by then
 and that nobody takes ends the whole process."""
@@ -89,8 +91,7 @@ class VoiceGateway:
                     await over.wait()
                 if self._leaving:
                     await asyncio.wait(self._leaving, timeout=_LEAVE_LATE_WITHIN_S)
-            flushing.cancel()
-            await asyncio.gather(flushing, return_exceptions=True)
+            await end_tasks([flushing])
 
     async def serve(self, websocket: WebSocket, record: SessionRecord, sample_rate: int) -> None:
         """Serve one connection that was admitted, until it has ended and all is given back.
@@ -160,15 +161,15 @@ class VoiceGateway:
                 )
 
     async def _depart(self, connection: VoiceConnection, session_id: str, how: Departure) -> None:
-        """Tell everybody, the job first; each step goes on when another fails."""
+        """Tell everybody, the job first; each step goes on when another fails or hangs."""
         DEPARTURES.labels(how.why).inc()
         logger.info(
             "[Session] a voice connection ended", extra={"session_id": session_id, "why": how.why}
         )
-        if how.reason is not None:
-            await self._events.publish(disconnected(session_id, how.reason))
-            self._remember(session_id, how)
+        telling = asyncio.create_task(self._tell(session_id, how), name="voice: tell")
+        await asyncio.wait({telling}, timeout=_JOB_FIRST_WITHIN_S)
         results = await asyncio.gather(
+            telling,
             self._leave(connection, session_id, how),
             connection.say_goodbye(how),
             self._end(session_id, how),
@@ -177,6 +178,11 @@ class VoiceGateway:
         for error in results:
             if isinstance(error, BaseException):
                 logger.error("[Session] a voice connection was not left in order", exc_info=error)
+
+    async def _tell(self, session_id: str, how: Departure) -> None:
+        if how.reason is not None:
+            self._remember(session_id, how)
+            await self._events.publish(disconnected(session_id, how.reason))
 
     async def _leave(self, connection: VoiceConnection, session_id: str, how: Departure) -> None:
         leaving = asyncio.create_task(

@@ -133,10 +133,8 @@ class VoiceParticipant:
         their audio as soon as it has.
         """
         if self._heard_by_agent is not None:
-            with suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(
-                    asyncio.shield(self._heard_by_agent), _HEARD_BY_AGENT_WITHIN_S
-                )
+            # Not asyncio.wait_for, which before Python 3.12 can swallow a cancellation.
+            await asyncio.wait({self._heard_by_agent}, timeout=_HEARD_BY_AGENT_WITHIN_S)
         await self._room.local_participant.send_text(text, topic=_CHAT_TOPIC)
 
     def hush(self) -> None:

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 
 from typing_extensions import Self
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 
 FRAME_MS = 20
 _AHEAD_S = 0.1
@@ -79,6 +79,10 @@ class VoiceClient:
                 compression=None,
                 close_timeout=_CLOSE_WITHIN_S,
             )
+        except InvalidURI:
+            # Its text has the URL, and so the ticket.
+            message = "could not connect: the URL must begin with ws:// or wss://"
+            raise ConversationOverError(message) from None
         except (OSError, InvalidHandshake, asyncio.TimeoutError) as error:
             raise ConversationOverError(f"could not connect: {error}") from error
         return self

@@ -83,12 +83,14 @@ class Happenings:
         joined_at = _joined_at(event.participant)
         if joined_at and joined_at < record.joined_at:
             return  # a connection before the newest one
+        if joined_at > record.joined_at:
+            await self._state.records.update(record.id, joined_at=joined_at)
         if await self._is_there(record):
             return
         if event.participant.disconnect_reason in _ON_PURPOSE:
             await self._endings.begin(record.id, Reason.CLIENT_DISCONNECT, asked_by=_ASKED_BY)
         else:
-            self._later(self._end_unless_back(record))
+            self._later(self._end_unless_back(record, joined_at))
 
     async def _finished(self, event: api.WebhookEvent) -> None:
         _, record = await self._session_of(event.room)
@@ -135,8 +137,11 @@ class Happenings:
         present = await self._rooms.present(record.room)
         return any(each.identity == record.identity for each in present)
 
-    async def _end_unless_back(self, record: SessionRecord) -> None:
+    async def _end_unless_back(self, record: SessionRecord, joined_at: int) -> None:
         await asyncio.sleep(self._settings.worker.reconnect_grace_s)
+        found = await self._state.records.get(record.id)
+        if found is None or 0 < joined_at < found.joined_at:
+            return  # they had come back; a loss since then has the whole grace for itself
         if not await self._is_there(record):
             await self._endings.begin(record.id, Reason.TIMEOUT, asked_by=_ASKED_BY)
 

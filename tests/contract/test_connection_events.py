@@ -23,7 +23,9 @@ from connection_events.in_process import ProcessBroadcast, ProcessChannel
 from connection_events.in_redis import RedisBroadcast, RedisChannel
 from connection_events.metrics import HANDLER_FAILURES, HEARD, RESUBSCRIBED
 from devstack.servers.redis import RedisServer
+from devstack.waiting import eventually
 from tests.services import started
+from worker.owned_tasks import end_tasks
 
 DEADLINE_S = 15.0
 
@@ -194,6 +196,26 @@ async def test_listening_ends_at_once_while_redis_is_gone(own_redis, name):
     async with channel.listening(Heard()):
         pass
     await channel.aclose()
+
+
+async def test_listening_that_is_cancelled_again_and_again_while_redis_is_silent_ends(name):
+    writers: list[asyncio.StreamWriter] = []
+    server = await asyncio.start_server(lambda _, writer: writers.append(writer), "127.0.0.1", 0)
+    channel = RedisChannel(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0", name)
+
+    async def listen() -> None:
+        async with channel.listening(Heard()):
+            await asyncio.Event().wait()
+
+    listening = asyncio.create_task(listen())
+    await eventually(lambda: writers)
+    await end_tasks([listening])
+    await channel.aclose()
+    assert [task for task in asyncio.all_tasks() if name in task.get_name()] == []
+    server.close()
+    for writer in writers:
+        writer.close()
+    await server.wait_closed()
 
 
 async def test_an_event_that_redis_is_slow_to_acknowledge_is_said_once(own_redis, name):

@@ -145,6 +145,7 @@ async def test_a_notice_overtakes_the_voice_and_no_notice_is_dropped():
     assert [await outbox.take(), await outbox.take()] == ["one", "two"]
     outbox.hush()
     outbox.finish("last")
+    outbox.notify("too late")
     assert [await outbox.take(), await outbox.take()] == ["last", None]
 
 

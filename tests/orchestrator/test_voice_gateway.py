@@ -6,7 +6,9 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Callable
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 from livekit import rtc
@@ -22,6 +24,7 @@ from orchestrator.voice import departure
 from orchestrator.voice import gateway as gateway_module
 from orchestrator.voice.gateway import VoiceGateway
 from orchestrator.voice.participant import VoiceParticipant
+from orchestrator.voice_client.__main__ import main as voice_client
 from sessions import SessionRecord, StateUnreachableError
 from sessions.in_process import ProcessSessionState
 from sessions.naming import new_session_id, now_ms
@@ -260,6 +263,75 @@ async def test_a_gateway_that_ends_closes_its_connections(webrtc, in_room):
     assert socket.close_code == 1012
 
 
+async def test_an_order_to_stop_that_hangs_holds_up_nothing_that_the_client_sends(
+    webrtc, in_room, monkeypatch: pytest.MonkeyPatch
+):
+    ordered: list[str] = []
+
+    async def hang(conversation_id: str) -> bool:
+        ordered.append(conversation_id)
+        await asyncio.Event().wait()
+        return True
+
+    monkeypatch.setattr(in_room.speech, "stop", hang)
+    socket, record = Socket(), await in_room.session()
+    serving = asyncio.create_task(in_room.serve(socket, record))
+    await eventually(lambda: socket.notices)
+    for kind in ("interrupt", "interrupt", "end"):
+        socket.say(type=kind)
+    await serving
+    assert [each["type"] for each in socket.notices].count("interrupted") == 2
+    assert socket.notices[-1] == {"type": "closed", "reason": "ended"}
+    assert ordered == [record.id]
+
+
+async def test_nobody_waits_for_an_event_that_cannot_be_said(
+    webrtc, in_room, monkeypatch: pytest.MonkeyPatch
+):
+    may_be_said, publish = asyncio.Event(), in_room.channel.publish
+
+    async def hang(event: ConnectionEvent) -> bool:
+        await may_be_said.wait()
+        return bool(await publish(event))
+
+    monkeypatch.setattr(in_room.channel, "publish", hang)
+    socket = Socket()
+    serving = asyncio.create_task(in_room.serve(socket, await in_room.session()))
+    await eventually(lambda: socket.notices)
+    socket.say(type="end")
+    await eventually(lambda: in_room.left and in_room.endings.asked and socket.close_code)
+    assert in_room.said == []
+    may_be_said.set()
+    await serving
+    assert in_room.said == [(DISCONNECTED, "client_disconnect")]
+
+
+@pytest.mark.parametrize("steps", range(6))
+async def test_typing_ends_where_the_agent_begins_to_hear_as_it_is_cancelled(webrtc, steps):
+    participant = VoiceParticipant(NOWHERE, "token", sample_rate=16_000, listener=AsyncMock())
+    heard: Any = asyncio.get_running_loop().create_future()
+    participant._heard_by_agent = heard
+    typed: asyncio.Queue[str] = asyncio.Queue()
+    typed.put_nowait("Hello")
+    room: Any = SimpleNamespace(local_participant=AsyncMock())
+    given_back, participant._room = participant._room, room
+
+    async def go_on() -> None:
+        while True:
+            await participant.type(await typed.get())
+
+    typing = asyncio.create_task(go_on())
+    await asyncio.sleep(0)
+    heard.set_result(None)
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    typing.cancel()
+    await asyncio.wait({typing}, timeout=2)
+    assert typing.cancelled()
+    participant._room, participant._heard_by_agent = given_back, None
+    await participant._give_back()
+
+
 class SilentLiveKit:
     """A port that accepts connections and never answers."""
 
@@ -386,3 +458,10 @@ def test_only_so_many_lost_connections_are_remembered(monkeypatch: pytest.Monkey
     for number in range(10):
         made.gateway._remember(str(number), departure.CLIENT_LOST)
     assert list(made.gateway._lost) == ["7", "8", "9"]
+
+
+def test_the_client_says_no_ticket_of_a_url_that_is_none(capsys):
+    assert voice_client(["--url", "http://127.0.0.1:9/ws/voice?ticket=hush-hush"]) == 1
+    said = capsys.readouterr().err
+    assert "ws://" in said
+    assert "hush-hush" not in said

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -103,6 +104,24 @@ async def test_somebody_who_vanished_and_does_not_come_back_ends_their_session(t
         await send(webhooks, an_event("participant_left", record, reason=VANISHED))
         await until(lambda: tended.is_gone(record))
     assert [event.reason for event in tended.heard] == [Reason.TIMEOUT]
+
+
+@pytest.mark.parametrize("is_told", [True, False], ids=["joined", "its joining got lost"])
+async def test_whoever_vanishes_again_has_the_whole_grace_again(tended, is_told):
+    record = await tended.started(an_agent())
+    async with taking(tended, RECONNECT_GRACE_S="0.6") as webhooks:
+        await send(
+            webhooks, an_event("participant_left", record, reason=VANISHED, joined_at_ms=1_000)
+        )
+        await asyncio.sleep(0.3)
+        if is_told:
+            await send(webhooks, an_event("participant_joined", record, joined_at_ms=2_000))
+        lost_again_at = time.monotonic()
+        await send(
+            webhooks, an_event("participant_left", record, reason=VANISHED, joined_at_ms=2_000)
+        )
+        await until(lambda: tended.state.records.has_ended(record.id))
+        assert time.monotonic() - lost_again_at >= 0.6
 
 
 async def test_an_old_connections_departure_says_nothing_of_the_newest(tended):

@@ -5,18 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from operator import gt
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import AsyncMock
 
 import anyio
 import pytest
 from livekit import rtc
 from livekit.rtc import DisconnectReason
+from redis import asyncio as aioredis
 
 from config import Settings
 from connection_events import ConnectionEvent, Reason, disconnected, open_speech_control
 from connection_events.in_redis import RedisChannel
-from sessions import SessionRecord
+from sessions import SessionRecord, StateUnreachableError
 from sessions.in_process import ProcessSessionState
 from sessions.naming import new_session_id
 from tests.unit.test_presence import Job
@@ -25,6 +28,7 @@ from worker.connection import PersonConnection
 from worker.speaking_flag import SpeakingFlag
 
 Events = list[ConnectionEvent]
+UNREACHABLE = StateUnreachableError("Redis is out of reach")
 GONE: Any = DisconnectReason.CONNECTION_TIMEOUT
 LEFT: Any = DisconnectReason.CLIENT_INITIATED
 
@@ -64,10 +68,21 @@ class Talk:
         return [stage.works for stage in self.stages.values()]
 
 
+async def listeners(settings: Settings) -> tuple[int, ...]:
+    """How many subscriptions there are to events, and to orders to stop."""
+    channels = (settings.sessions.events_channel, settings.sessions.tts_control_channel)
+    async with aioredis.from_url(str(settings.sessions.redis_url)) as client:
+        return tuple(count for _, count in await client.pubsub_numsub(*channels))
+
+
 @pytest.fixture
 async def talk(session_id: str, settings: Settings) -> AsyncIterator[Talk]:
+    before = await listeners(settings)
     made = Talk(session_id, settings)
     made.begin()
+    with anyio.fail_after(5):
+        while not all(map(gt, await listeners(settings), before)):  # noqa: ASYNC110 - it says nothing
+            await asyncio.sleep(0.01)
     yield made
     await made.connection.end(made.keep)
 
@@ -99,14 +114,15 @@ async def test_whoever_vanishes_is_said_to_be_gone_once_and_back_once(talk, sett
         await until(lambda: talk.works() == [False] * 3)
         talk.job.room.enter("alice")
         await until(lambda: talk.works() == [True] * 3)
-        mine = [event for event in heard if event.conversation_id == session_id]
         await until(
             lambda: (
-                [e.type for e in heard if e.conversation_id == session_id]
-                == ["connection_disconnected", "connection_reconnected"]
+                [(e.type, e.reason) for e in heard if e.conversation_id == session_id]
+                == [
+                    ("connection_disconnected", Reason.TIMEOUT),
+                    ("connection_reconnected", Reason.TIMEOUT),
+                ]
             )
         )
-        assert all(event.reason is Reason.TIMEOUT for event in mine)
     assert len(talk.lost) == 1
 
 
@@ -128,7 +144,6 @@ async def test_an_order_to_stop_stops_the_speech_of_this_conversation_alone(
     await control.stop(new_session_id())
     await asyncio.sleep(0.2)
     assert talk.works() == [True] * 3
-    await until(lambda: talk.connection.releases is not None)
     await control.stop(session_id)
     await until(lambda: talk.works() == [True, True, False])
     assert not talk.connection.releases.is_released
@@ -176,6 +191,30 @@ async def test_whether_the_history_is_kept_is_as_the_settings_have_it(
     assert talk.works() == [False] * 3
 
 
+@pytest.mark.parametrize(
+    ("told", "kept"), [(Reason.TIMEOUT, 1), (Reason.SERVER_ERROR, 1), (Reason.CLIENT_DISCONNECT, 0)]
+)
+async def test_a_room_that_is_taken_was_taken_for_the_reason_that_was_said(
+    talk, settings, session_id, told, kept
+):
+    async with listening(settings) as (channel, _):
+        await channel.publish(disconnected(session_id, told))
+        await until(lambda: talk.works() == [False] * 3)
+        talk.job.room.emit("disconnected", DisconnectReason.ROOM_DELETED)
+        await talk.connection.end(talk.keep)
+    assert talk.kept == kept
+
+
+async def test_the_end_goes_on_where_the_history_cannot_be_kept(talk, settings, caplog):
+    async def fail() -> None:
+        raise ValueError("not foreseen")
+
+    talk.connection.failed()
+    await talk.connection.end(fail)
+    assert "a part of the connection's end failed" in caplog.text
+    assert talk.connection._listening.done()
+
+
 async def test_a_conversation_that_cannot_go_on_is_kept_and_said_to_have_failed(
     talk, settings, session_id
 ):
@@ -219,4 +258,20 @@ async def test_the_flag_follows_the_agent_and_is_lowered_at_once():
     session.emit("agent_state_changed", SimpleNamespace(new_state="speaking"))
     await flag.lower()
     assert not await state.conversations.is_speaking("s")
+    await flag.aclose()
+
+
+async def test_a_flag_that_could_not_be_lowered_is_lowered_once_it_can_be(monkeypatch):
+    state = ProcessSessionState(fence_s=60)
+    await state.records.add(SessionRecord("s", "s", "alice", "u", "c"), ttl_s=60)
+    await state.conversations.set_speaking("s", True, ttl_s=60)
+    flag = SpeakingFlag(state, "s", ttl_s=60)
+    with monkeypatch.context() as away:
+        away.setattr(state.conversations, "set_speaking", AsyncMock(side_effect=UNREACHABLE))
+        with pytest.raises(StateUnreachableError):
+            await flag.lower()
+        assert await state.conversations.is_speaking("s")
+    with anyio.fail_after(5):
+        while await state.conversations.is_speaking("s"):  # noqa: ASYNC110 - it says nothing
+            await asyncio.sleep(0.01)
     await flag.aclose()
