@@ -12,33 +12,29 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import httpx
 import psutil
 
 from benchmarks.report import percentile, print_table, write_json
+from benchmarks.storytelling import REQUEST, storytelling
 from devstack.machine import PROJECT_ROOT
 from devstack.servers.orchestrator import Orchestrator
 from devstack.servers.worker import Worker
-from devstack.stack import Service, Stack
 from devstack.waiting import eventually
 from sessions.in_redis import RedisSessionState
-from tests.standins import DeepgramStandIn, OpenAIStandIn, ScriptedBrain, Timing
+from tests.standins import DeepgramStandIn, OpenAIStandIn
 from tests.standins.exchange import Exchange
 
 WEBRTC, WEBSOCKET = "WebRTC", "WebSocket"
 IDLE, GONE, ASKED = "idle, s", "gone, s", "asked of providers after idle"
 
 _GRACE_S = 5.0
-_QUESTION = "Tell me a story"
-_STORY = " ".join(f"This is sentence number {number} of the story." for number in range(1, 300))
 _INTO_THE_STORY_S = 2.0
 
 
@@ -79,33 +75,17 @@ def main() -> int:
 
 @contextmanager
 def _running() -> Iterator[Bench]:
-    brain = ScriptedBrain().in_json('{"facts": [], "summary": null}').when("story", _STORY)
-    timing = Timing(token_s=0.05, audio_pace=1.0, seconds_per_character=0.06)
-    with ExitStack() as running:
-        folder = running.enter_context(tempfile.TemporaryDirectory(prefix="bench-"))
-        stack = running.enter_context(Stack({Service.LIVEKIT, Service.REDIS}))
-        openai = running.enter_context(OpenAIStandIn(brain, timing=timing))
-        deepgram = running.enter_context(DeepgramStandIn([]))
-        shared = {
-            "REDIS_URL": stack.redis.info.url,
-            "ENV_FILE": "/dev/null",
-            "LIVEKIT_AGENT_NAME": "bench",
-            "RECONNECT_GRACE_S": str(_GRACE_S),
-        }
+    with storytelling() as story, ExitStack() as running:
+        same = {"LIVEKIT_AGENT_NAME": "bench", "RECONNECT_GRACE_S": str(_GRACE_S)}
+        running.enter_context(Worker(story.livekit, {**story.settings, **same}, dev=False))
         settings = {
-            **shared,
-            "DATA_DIR": str(Path(folder) / "data"),
-            "TURN_DETECTION": "vad",
-            "FACT_EXTRACTION": "rules",
-            "IDLE_PROCESSES": "1",
-            **openai.environment,
-            **deepgram.environment,
+            **same,
+            "REDIS_URL": story.redis_url,
+            "ENV_FILE": "/dev/null",
+            "ENCRYPTION_ENABLED": "false",
         }
-        open_to_all = {**shared, "ENCRYPTION_ENABLED": "false"}
-        livekit = stack.livekit.info
-        running.enter_context(Worker(livekit, settings, dev=False))
-        orchestrator = running.enter_context(Orchestrator(livekit, open_to_all))
-        yield Bench(orchestrator, stack.redis.info.url, openai, deepgram)
+        orchestrator = running.enter_context(Orchestrator(story.livekit, settings))
+        yield Bench(orchestrator, story.redis_url, story.openai, story.deepgram)
 
 
 async def _measure(bench: Bench, times: int) -> dict[str, dict[str, list[float]]]:
@@ -156,14 +136,14 @@ async def _client(
             body = {"userName": f"bench-{number}@example.com"}
             made = (await http.post("/api/session/start", json=body)).raise_for_status().json()
             session_id = str(made["sessionId"])
-            given = [made["serverUrl"], made["token"], _QUESTION]
+            given = [made["serverUrl"], made["token"], REQUEST]
             command = ["tests.e2e.vanishing_person", *given]
         else:
             body = {"namespace_id": "bench", "device_type": "bench", "client_version": "1"}
             made = (await http.post("/api/v1/sessions", json=body)).raise_for_status().json()
             url = str(made["websocket_url"])
             session_id = str(httpx.URL(url).params["session_id"])
-            command = ["orchestrator.voice_client", "--url", url, "--text", _QUESTION]
+            command = ["orchestrator.voice_client", "--url", url, "--text", REQUEST]
     client = await asyncio.create_subprocess_exec(
         *[sys.executable, "-m", *command], cwd=PROJECT_ROOT, stdout=asyncio.subprocess.DEVNULL
     )

@@ -12,10 +12,9 @@ import argparse
 import asyncio
 import json
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -23,15 +22,13 @@ from pathlib import Path
 from livekit import rtc
 
 from benchmarks.report import percentile, print_table, write_json
+from benchmarks.storytelling import REQUEST, Storytelling, storytelling
 from connection_events import Reason, disconnected, reconnected
 from connection_events.in_redis import RedisChannel
 from devstack.participant import Participant, access_token
-from devstack.servers.livekit import LiveKitInfo
 from devstack.servers.worker import Worker
-from devstack.stack import Service, Stack
 from devstack.waiting import eventually
 from sessions.naming import new_session_id
-from tests.standins import DeepgramStandIn, OpenAIStandIn, ScriptedBrain, Timing
 
 HANDLER = "the job's handler was told"
 GENERATION = "generation cancelled (the model's stand-in)"
@@ -41,7 +38,6 @@ SILENT_TRACK = "silence at the agent's track"
 SILENCE = "silence at the client"
 MEASURED = (HANDLER, GENERATION, SPEECH, STREAMS, SILENT_TRACK, SILENCE)
 
-_STORY = " ".join(f"This is sentence number {number} of the story." for number in range(1, 300))
 _CHANGED = "[Session] the person's connection has changed"
 _LOUD = 200
 _SETTLED_S = 1.0
@@ -53,23 +49,17 @@ class Bench:
     """What runs.
 
     Attributes:
+        story: the servers, and the stand-ins of the providers.
         worker: serves the session.
-        livekit: where.
         token: lets the person in.
         session_id: the session.
-        redis_url: where the events are said.
-        openai: thinks and speaks.
-        deepgram: hears.
         sound: where `benchmarks.timed_agent` notes until when its track sounds.
     """
 
+    story: Storytelling
     worker: Worker
-    livekit: LiveKitInfo
     token: str
     session_id: str
-    redis_url: str
-    openai: OpenAIStandIn
-    deepgram: DeepgramStandIn
     sound: Path
 
 
@@ -122,40 +112,20 @@ def main() -> int:
 
 @contextmanager
 def _running() -> Iterator[Bench]:
-    brain = ScriptedBrain().in_json('{"facts": [], "summary": null}').when("story", _STORY)
-    # Nobody waits for a sentence, so that some speech is always under way.
-    timing = Timing(token_s=0.05, audio_pace=1.0, seconds_per_character=0.06)
-    with ExitStack() as running:
-        folder = Path(running.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
-        sound = folder / "sound"
-        stack = running.enter_context(Stack({Service.LIVEKIT, Service.REDIS}))
-        openai = running.enter_context(OpenAIStandIn(brain, timing=timing))
-        deepgram = running.enter_context(DeepgramStandIn([]))
-        settings = {
-            "DATA_DIR": str(folder / "data"),
-            "SOUND_FILE": str(sound),
-            "ENV_FILE": "/dev/null",
-            "REDIS_URL": stack.redis.info.url,
-            "TURN_DETECTION": "vad",
-            "FACT_EXTRACTION": "rules",
-            "IDLE_PROCESSES": "1",
-            **openai.environment,
-            **deepgram.environment,
-        }
-        livekit = stack.livekit.info
-        timed = Worker(livekit, settings, dev=False, entrypoint=_TIMED_AGENT)
-        worker = running.enter_context(timed)
+    with storytelling() as story:
+        sound = story.folder / "sound"
+        settings = {**story.settings, "SOUND_FILE": str(sound)}
         session_id = new_session_id()
         metadata = {"sessionId": session_id, "creator": "c" * 32, "attempt": 1}
-        token = access_token(livekit, "bench@example.com", session_id, metadata=metadata)
-        url = stack.redis.info.url
-        yield Bench(worker, livekit, token, session_id, url, openai, deepgram, sound)
+        token = access_token(story.livekit, "bench@example.com", session_id, metadata=metadata)
+        with Worker(story.livekit, settings, dev=False, entrypoint=_TIMED_AGENT) as worker:
+            yield Bench(story, worker, token, session_id, sound)
 
 
 async def _measure(bench: Bench, count: int) -> dict[str, list[float]]:
     times: dict[str, list[float]] = {name: [] for name in MEASURED}
-    channel, ear = RedisChannel(bench.redis_url, "connection_events"), Ear()
-    joining = Participant(bench.livekit, bench.token)
+    channel, ear = RedisChannel(bench.story.redis_url, "connection_events"), Ear()
+    joining = Participant(bench.story.livekit, bench.token)
     joining.room.on("track_subscribed", ear.on_track)
     async with joining as person:
         await person.hear(60)
@@ -176,15 +146,15 @@ async def _measure(bench: Bench, count: int) -> dict[str, list[float]]:
 
 
 async def _story_begun(bench: Bench, person: Participant) -> None:
-    asked = len(bench.openai.chats)
-    await person.type("Tell me a story")
-    await eventually(lambda: len(bench.openai.chats) > asked, 30)
-    spoken = len(bench.openai.speeches)
+    asked = len(bench.story.openai.chats)
+    await person.type(REQUEST)
+    await eventually(lambda: len(bench.story.openai.chats) > asked, 30)
+    spoken = len(bench.story.openai.speeches)
     await eventually(
         lambda: (
-            len(bench.openai.speeches) > spoken
-            and bench.openai.speeches[-1].outcome == "in progress"
-            and bench.openai.speeches[-1].chunks_sent > 0
+            len(bench.story.openai.speeches) > spoken
+            and bench.story.openai.speeches[-1].outcome == "in progress"
+            and bench.story.openai.speeches[-1].chunks_sent > 0
         ),
         30,
     )
@@ -199,9 +169,9 @@ def _seen(bench: Bench, ear: Ear, wall: float, began: float) -> dict[str, float]
     if told:
         seen[HANDLER] = began + max(0.0, told[0] - wall)
     ends = {
-        GENERATION: bench.openai.chats[-1].left_at,
-        SPEECH: max((each.left_at or 0.0 for each in bench.openai.speeches), default=0.0),
-        STREAMS: bench.deepgram.connections[-1].closed_at,
+        GENERATION: bench.story.openai.chats[-1].left_at,
+        SPEECH: max((each.left_at or 0.0 for each in bench.story.openai.speeches), default=0.0),
+        STREAMS: bench.story.deepgram.connections[-1].closed_at,
         SILENT_TRACK: silent_at,
         SILENCE: ear.heard_at,
     }
