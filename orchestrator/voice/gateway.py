@@ -167,7 +167,11 @@ class VoiceGateway:
             "[Session] a voice connection ended", extra={"session_id": session_id, "why": how.why}
         )
         telling = asyncio.create_task(self._tell(session_id, how), name="voice: tell")
-        await asyncio.wait({telling}, timeout=_JOB_FIRST_WITHIN_S)
+        try:
+            await asyncio.wait({telling}, timeout=_JOB_FIRST_WITHIN_S)
+        except asyncio.CancelledError:
+            telling.cancel()
+            raise
         results = await asyncio.gather(
             telling,
             self._leave(connection, session_id, how),
