@@ -132,7 +132,20 @@ class Rooms:
         return str(made.id)
 
     async def delete_dispatches(self, room: str) -> int:
-        """Delete all dispatches of a room, and return how many there were."""
+        """Delete all dispatches of a room, and return how many there were.
+
+        A second try follows where the first had no answer: a busy server is late at times, and
+        a room that is deleted with its dispatch still there can get its agent all the same.
+
+        Raises:
+            UnavailableError: LiveKit is out of reach.
+        """
+        try:
+            return await self._delete_dispatches(room)
+        except UnavailableError:
+            return await self._delete_dispatches(room)
+
+    async def _delete_dispatches(self, room: str) -> int:
         deleted = 0
         with suppress(_MissingError):
             async with _in_reach(_DISPATCH_TIMEOUT_S):
