@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from config import Settings
-from devstack.participant import Participant, Said, access_token
+from devstack.participant import Participant, access_token
 from devstack.servers.livekit import LiveKitInfo, LiveKitServer
 from devstack.servers.supabase import SupabaseProject
 from devstack.servers.worker import Worker
@@ -64,13 +64,6 @@ class Deployment:
         """What is currently kept of somebody, oldest first."""
         user = livekit_identity_to_uuid(identity)
         return [m.value for m in reversed(self.memories.list_memories(user, None, 200))]
-
-
-async def answer(person: Participant, text: str) -> Said:
-    """What the agent answers, after the line by which it takes up what a loss had cut off."""
-    await person.type(text)
-    said = await person.hear()
-    return await person.hear() if "I was cut off" in said.text else said
 
 
 @contextmanager

@@ -77,7 +77,7 @@ async def test_silence_ends_it_and_speech_of_either_side_does_not_count_as_silen
     await asyncio.sleep(0.1)
     ending.user("listening", "away")  # no sound
     await asyncio.wait_for(ending.ended.wait(), 2)
-    assert time.monotonic() - began_at > 0.75
+    assert 0.75 < time.monotonic() - began_at < 1.2
     assert ending.noted == ["tell silence", "end silence"]
     await watched.aclose()
 

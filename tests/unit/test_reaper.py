@@ -109,8 +109,8 @@ async def test_a_process_that_ignores_sigterm_is_killed_when_its_session_has_end
         await state.cleanups.claim(entry.session_id, owner="me", reason="end", lease_s=30)
         began_at = time.monotonic()
         await events.publish(disconnected(entry.session_id, Reason.CLIENT_DISCONNECT))
-        await eventually(lambda: stubborn.poll() is not None, 5)
-        assert time.monotonic() - began_at > 1.4
+        await eventually(lambda: stubborn.poll() is not None)
+        assert 1.4 < time.monotonic() - began_at < 2.2
         await eventually(lambda: not registry.entries())
     assert stubborn.returncode == -signal.SIGKILL
     assert await state.agents.how_gone(entry.session_id) is Gone.KILLED
