@@ -154,14 +154,26 @@ async def test_the_job_writes_what_the_contract_of_the_keys_says(running, state,
         assert (health["pid"], health["attempt"]) == (pid, "1")
         assert abs(int(health["at"]) - now_ms()) < 2000
         assert 0 < await raw.pttl(f"agent:{record.id}:health") <= 900
-        assert (await state.agents.counts(record.id))["messages"] >= 3
-        lines = [json.loads(line) for line in await state.agents.logs(record.id)]
-        assert "[SESSION INIT]" in [line["message"] for line in lines]
+        # A beat renews first, then tells what was counted, then the log lines.
+        await until(lambda: _has_counted(state, record.id, 3))
+        lines = await until(lambda: _tail_with(state, record.id, "[SESSION INIT]"))
         assert identity not in str(lines)
         assert "ferret" not in str(lines)
     await until(lambda: state.agents.how_gone(record.id))
     assert await state.agents.how_gone(record.id) == "exited"
     assert await raw.get(f"agent:{record.id}:pid") is None
+
+
+async def _has_counted(state: SessionState, session_id: str, messages: int) -> bool:
+    return (await state.agents.counts(session_id)).get("messages", 0) >= messages
+
+
+async def _tail_with(
+    state: SessionState, session_id: str, message: str
+) -> list[dict[str, object]] | None:
+    """The job's last log lines, once this one is among them."""
+    lines = [json.loads(line) for line in await state.agents.logs(session_id)]
+    return lines if message in [line["message"] for line in lines] else None
 
 
 async def _is_renewed(raw: aioredis.Redis, key: str) -> bool:

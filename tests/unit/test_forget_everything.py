@@ -280,6 +280,7 @@ async def test_what_is_said_after_an_erasure_was_noticed_is_kept_though_binding_
         talk.profiles.ensure_exists = away  # type: ignore[method-assign]
         talk.erasures.from_elsewhere()
         await talk.says("what was it again")
+        await eventually(lambda: get_session_generation() == 1)
         await talk.says("I love the sea")
         assert talk.values() == ["I love the sea"]
 
