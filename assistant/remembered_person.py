@@ -226,9 +226,9 @@ class RememberedPerson:
         tools.offered = []
         await tools.context.clear(self._instructions(Person()), speech=speech)
         self._take_generation()
-        await self._bind()
-        if self._watch is not None:
+        if self._watch is not None:  # before binding: what is seen meanwhile is news
             self._watch.forget()
+        await self._bind()
 
     def _take_generation(self) -> None:
         # Also where binding fails: what is said from now on must not count as erased.

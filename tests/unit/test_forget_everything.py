@@ -22,10 +22,11 @@ ERASE: tuple[str, dict[str, object]] = ("forget_everything", {})
 
 
 async def known(talk: Talk) -> None:
-    """The person has told this and that."""
+    """The person has told this and that, and nobody looks for an erasure any more."""
     talk.profiles.change_details(first_name="Anna")
     talk.memory.store("FACT", "city", "Rome")
     await talk.says("I love hiking")
+    await eventually(lambda: not talk.person._watch._looks)  # type: ignore[union-attr]
 
 
 def is_known(talk: Talk) -> bool:
@@ -159,7 +160,7 @@ async def test_a_failed_erasure_is_admitted_and_nothing_of_it_is_spoken_of(data_
 
 
 async def test_an_erasure_from_elsewhere_is_noticed_before_the_next_reply(data_dir):
-    async with talk_of(ALICE, data_dir) as talk:
+    async with talk_of(ALICE, data_dir, RECALL_DEADLINE_MS="60000") as talk:
         await known(talk)
         talk.erasures.from_elsewhere()
         await talk.says("what was it again")
@@ -198,6 +199,7 @@ async def test_an_erasure_from_elsewhere_is_noticed_by_a_tool(data_dir):
         [answer] = await talk.says("I have a cat", ("store_memory", told))
         assert "erased meanwhile" in answer
         assert talk.values() == []
+        await eventually(lambda: get_session_generation() == 1)
         await talk.says("I have a dog")
         assert talk.values() == ["I have a dog"]
 
@@ -260,6 +262,7 @@ async def test_a_store_that_is_away_when_the_session_begins_anew_is_tried_again(
         talk.profiles.ensure_exists = at_first_away  # type: ignore[method-assign]
         talk.erasures.from_elsewhere()
         await talk.says("I love the sea")
+        await eventually(lambda: get_session_generation() == 1)
         await asyncio.gather(*talk.person._tasks)
         await talk.says("I love the mountains")
         assert talk.values() == ["I love the mountains"]
@@ -281,6 +284,30 @@ async def test_what_is_said_after_an_erasure_was_noticed_is_kept_though_binding_
         talk.erasures.from_elsewhere()
         await talk.says("what was it again")
         await eventually(lambda: get_session_generation() == 1)
+        await talk.says("I love the sea")
+        assert talk.values() == ["I love the sea"]
+
+
+async def test_an_erasure_that_a_look_sees_while_the_session_is_bound_anew_is_not_lost(data_dir):
+    async with talk_of(ALICE, data_dir, RECALL_DEADLINE_MS="60000") as talk:
+        await known(talk)
+        gate, begun = threading.Event(), threading.Event()
+
+        def away() -> bool:
+            begun.set()
+            gate.wait(10)
+            raise StorageUnavailableError("away")
+
+        talk.profiles.ensure_exists = away  # type: ignore[method-assign]
+        talk.erasures.from_elsewhere()
+        noticing = asyncio.create_task(talk.person._erased_elsewhere())  # by a refused write
+        assert await asyncio.to_thread(begun.wait, 5)
+        saying = asyncio.create_task(talk.says("what was it again"))
+        await eventually(lambda: talk.person._watch._known == 1)  # type: ignore[union-attr]
+        gate.set()
+        await noticing
+        await saying
+        assert get_session_generation() == 1
         await talk.says("I love the sea")
         assert talk.values() == ["I love the sea"]
 

@@ -109,7 +109,7 @@ async def test_forget_that_takes_the_one_memory_that_was_looked_up(data_dir):
 
 
 async def test_where_several_were_recalled_they_are_named_and_the_choice_is_the_persons(data_dir):
-    async with talk_of(ALICE, data_dir) as talk:
+    async with talk_of(ALICE, data_dir, RECALL_DEADLINE_MS="60000") as talk:
         for key, value in (("home_city", "Rome"), ("work_city", "Oslo"), ("pet", "a cat")):
             talk.memory.store("FACT", key, value)
         await talk.says("what about my city")
@@ -269,7 +269,7 @@ async def test_in_a_pause_nothing_is_written_neither_what_asks_for_it_nor_what_f
 
 
 async def test_recall_goes_on_in_a_pause(data_dir):
-    async with talk_of(ALICE, data_dir) as talk:
+    async with talk_of(ALICE, data_dir, RECALL_DEADLINE_MS="60000") as talk:
         talk.memory.store("FACT", "city", "Rome")
         await talk.says("off the record", ("stop_remembering", {}))
         await talk.says("what is my city")
