@@ -71,9 +71,11 @@ def drain_all(
             outbox.retry_all()
         drainer = Drainer(outbox, open_database)
         problem: StorageError | None = None
-        while (waiting := outbox.counts()[0]) and time.monotonic() < deadline:
+        while waiting := outbox.counts()[0]:
             _progress(f"{waiting} wait")
-            problem = _try(drainer)
+            problem = _try(drainer)  # once in any case, for its cause
+            if time.monotonic() >= deadline:
+                break
             if outbox.counts()[0]:
                 time.sleep(_POLL_S)
         return _outcome(outbox, problem)

@@ -68,6 +68,15 @@ def test_what_cannot_be_drained_is_said_with_its_cause(settings, said, database,
     assert "check SUPABASE_URL" in capsys.readouterr().err
 
 
+def test_it_is_tried_once_also_where_the_time_is_over_before(settings, said, database, capsys):
+    database.away = StorageUnavailableError("Supabase did not answer; check SUPABASE_URL")
+    assert drain_all(settings, lambda: database, 0, set_aside=False) == 1
+    assert "check SUPABASE_URL" in capsys.readouterr().err
+    database.away = None
+    assert drain_all(settings, lambda: database, 0, set_aside=False) == 0
+    assert database.values(ALICE) == ["a secret"]
+
+
 def test_while_another_process_delivers_draining_waits_for_it(settings, said, database, data_dir):
     lock = DrainLock(data_dir)
     assert lock.take()
