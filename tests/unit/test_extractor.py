@@ -266,11 +266,11 @@ async def test_a_summary_is_not_kept_of_what_was_forgotten_while_the_store_was_a
     memory, threads
 ):
     kept: list[str] = []
-    tried = threading.Event()
+    tried, back = threading.Event(), threading.Event()
 
     def keep(summary: str) -> None:
-        if not tried.is_set():
-            tried.set()
+        tried.set()
+        if not back.is_set():
             raise StorageUnavailableError("away")
         kept.append(summary)
 
@@ -279,6 +279,7 @@ async def test_a_summary_is_not_kept_of_what_was_forgotten_while_the_store_was_a
     reading.hear(told("I'm a nurse"))
     assert await asyncio.to_thread(tried.wait, 5)
     reading.drop_waiting()
+    back.set()
     assert await reading.flush(5)
     await reading.aclose(5)
     assert kept == []
