@@ -6,6 +6,7 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 
 import anyio
 import pytest
@@ -220,20 +221,19 @@ async def test_listening_that_is_cancelled_again_and_again_while_redis_is_silent
 
 async def test_an_event_that_redis_is_slow_to_acknowledge_is_said_once(own_redis, name):
     channel, heard = RedisChannel(own_redis.info.url, name), Heard()
-    stalls = aioredis.from_url(own_redis.info.url)
     async with channel.listening(heard):
         await channel.publish(disconnected("before", Reason.TIMEOUT))
         await heard.until(1)
-        stalled = asyncio.create_task(stalls.execute_command("DEBUG", "SLEEP", "3"))
-        await asyncio.sleep(0.2)
-        assert not await channel.publish(disconnected("slow", Reason.TIMEOUT))
-        await stalled
+        own_redis.freeze()
+        publishing = asyncio.create_task(channel.publish(disconnected("slow", Reason.TIMEOUT)))
+        await asyncio.wait({publishing}, timeout=3)  # who says it again is still at that then
+        own_redis.thaw()
+        assert not await publishing
         assert await channel.publish(disconnected("after", Reason.TIMEOUT))
         with anyio.fail_after(DEADLINE_S):
             while heard.events[-1].conversation_id != "after":
                 await heard.until(len(heard.events) + 1)
     assert [event.conversation_id for event in heard.events] == ["before", "slow", "after"]
-    await stalls.aclose()
     await channel.aclose()
 
 
@@ -245,6 +245,7 @@ class HalfOpen:
         self._broken: set[int] = set()
         self._writers: list[asyncio.StreamWriter] = []
         self.accepted = 0
+        self.passed = 0
 
     def break_what_is_open(self) -> None:
         self._broken.update(range(1, self.accepted + 1))
@@ -273,11 +274,15 @@ class HalfOpen:
     ) -> None:
         while data := await reader.read(4096):
             if number not in self._broken:
+                self.passed += 1
                 writer.write(data)
         writer.close()
 
 
-async def test_a_connection_that_is_open_at_our_end_only_is_made_anew(own_redis, name):
+async def test_a_connection_that_is_open_at_our_end_only_is_made_anew(own_redis, name, monkeypatch):
+    now_s = 0.0
+    clock = SimpleNamespace(monotonic=lambda: now_s)
+    monkeypatch.setattr("connection_events.in_redis.time", clock)
     proxy, heard = HalfOpen(own_redis.info.port), []
     told = asyncio.Event()
 
@@ -290,11 +295,17 @@ async def test_a_connection_that_is_open_at_our_end_only_is_made_anew(own_redis,
         broadcast = RedisBroadcast(url, ping_every_s=0.1)
         direct = RedisBroadcast(own_redis.info.url)
         async with broadcast.listening(name, listener):
-            await asyncio.sleep(0.5)
+            for _ in range(10):
+                now_s += 0.04
+                ping_and_pong = proxy.passed + 2
+                with anyio.fail_after(DEADLINE_S):
+                    while proxy.passed < ping_and_pong:  # noqa: ASYNC110 - a remote state
+                        await asyncio.sleep(0.01)
             assert RESUBSCRIBED._value.get() == before
             proxy.break_what_is_open()
             with anyio.fail_after(DEADLINE_S):
                 while not heard:
+                    now_s += 1 if RESUBSCRIBED._value.get() == before else 0
                     await direct.publish(name, "hello")
                     await asyncio.sleep(0.05)
         assert RESUBSCRIBED._value.get() > before
