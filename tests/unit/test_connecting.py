@@ -44,10 +44,20 @@ async def test_a_room_is_joined_and_nobody_is_asked():
 
 
 async def test_a_room_that_takes_its_time_is_joined_while_the_session_lives():
-    async def later() -> None:
-        await asyncio.sleep(0.5)
+    asked: list[bool] = []
+    twice = asyncio.Event()
 
-    assert await connect(Job(later), has_ended=answers(False, False))  # type: ignore[arg-type]
+    async def has_ended() -> bool:
+        asked.append(False)
+        if len(asked) == 2:
+            twice.set()
+        return False
+
+    async def later() -> None:
+        await twice.wait()
+
+    assert await connect(Job(later), has_ended=has_ended)  # type: ignore[arg-type]
+    assert len(asked) == 2
 
 
 async def test_a_session_that_ends_meanwhile_is_not_waited_for():
