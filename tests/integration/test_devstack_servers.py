@@ -18,7 +18,7 @@ from devstack.process import Launch
 from devstack.servers.redis import RedisServer
 from devstack.servers.server import Server
 from devstack.workspace import Workspace
-from tests.integration.devstack_processes import descendants
+from tests.integration.devstack_processes import descendants, eventually
 
 pytest_plugins = ["tests.integration.devstack_fixtures"]
 pytestmark = pytest.mark.timeout(300)  # the first run on a machine downloads Redis
@@ -100,7 +100,6 @@ class Quiet(Server):
     """A program that says something and then does what it is told to, but never answers."""
 
     name = "quiet"
-    start_deadline_s = 0.3
 
     def __init__(self, then: str, machine: Machine) -> None:
         super().__init__(machine=machine)
@@ -111,16 +110,21 @@ class Quiet(Server):
         return Launch(["/bin/sh", "-c", program], self.log_file, self._child_environ())
 
     def _answers(self) -> bool:
+        assert eventually(lambda: "the last words" in self.log_file.read_text())
         return False
 
 
 @pytest.mark.parametrize(
-    ("then", "reason"),
-    [("exit 3", r"ended while starting \(exit status 3\)"), ("sleep 60", "did not answer")],
+    ("then", "within_s", "reason"),
+    [
+        ("exit 3", 30.0, r"ended while starting \(exit status 3\)"),
+        ("sleep 60", 0.3, "did not answer within 0.3 s"),
+    ],
 )
 def test_a_server_that_does_not_start_says_why_and_where_its_log_is(
-    then, reason, short_tmp_path, tmp_path
+    then, within_s, reason, short_tmp_path, tmp_path, monkeypatch
 ):
+    monkeypatch.setattr(Quiet, "start_deadline_s", within_s)
     server = Quiet(then, Machine.current({}, tmp_path / "cache"))
     with pytest.raises(ServerStartError, match=f"quiet {reason}") as failure:
         server.start()

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 from livekit.agents import AgentSession, ConversationItemAddedEvent
 from livekit.agents.llm import ChatMessage
 
@@ -49,11 +50,17 @@ class Chat:
             self._answers.append(item.text_content or "")
 
 
+@pytest.fixture(autouse=True)
+def _facts_are_read_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is asked here is about what was said, not about what was read in it meanwhile."""
+    monkeypatch.setattr("assistant.extraction._RULES_WAIT_S", 3600)
+
+
 @asynccontextmanager
 async def chat(data_dir: Path, *, session_id: str = "s-1", **options: Any) -> AsyncIterator[Chat]:
     token = session_context._context_binding.set(session_context.JobBinding())
     set_session_user("anna@example.com")
-    settings = Settings.from_environment({"JOIN_DEADLINE_MS": "5000"})
+    settings = Settings.from_environment({"JOIN_DEADLINE_MS": "5000", "FACT_WAIT_S": "3600"})
     people = PersonFiles(data_dir)
     memory = MemoryManager(lambda: SqliteMemoryStore(people))
     profiles = ProfileManager(lambda: SqliteProfileStore(people))

@@ -46,8 +46,11 @@ def threads():
     made.close()
 
 
-def recall_over(memory: ScriptedMemory, threads: StoreThreads, limit: int = 3) -> Recall:
-    return Recall(memory, threads, deadline_s=0.1, limit=limit)  # type: ignore[arg-type]
+def recall_over(
+    memory: ScriptedMemory, threads: StoreThreads, limit: int = 3, *, deadline_s: float = 10
+) -> Recall:
+    """In time by default, however busy the machine is."""
+    return Recall(memory, threads, deadline_s=deadline_s, limit=limit)  # type: ignore[arg-type]
 
 
 async def test_what_fits_is_found(threads):
@@ -77,7 +80,7 @@ async def test_after_a_change_the_same_turn_is_searched_again(threads):
 async def test_a_change_never_costs_the_reply_that_is_waiting_for_its_memories(threads):
     source = ScriptedMemory([memory("blue")])
     source.gate.clear()
-    recall = Recall(source, threads, deadline_s=10, limit=3)  # type: ignore[arg-type]
+    recall = recall_over(source, threads)
     waiting = asyncio.create_task(recall.find("which color?"))
     await asyncio.sleep(0.01)
     recall.drop_result()
@@ -96,7 +99,7 @@ async def test_the_turn_itself_is_no_memory_of_the_turn(threads):
 async def test_a_search_that_is_late_is_replied_without_and_used_when_asked_again(threads):
     source = ScriptedMemory([memory("blue")])
     source.gate.clear()
-    recall = recall_over(source, threads)
+    recall = recall_over(source, threads, deadline_s=0.1)
     began = time.monotonic()
     assert await recall.find("which color?") == []
     assert time.monotonic() - began < 2
@@ -131,7 +134,7 @@ async def test_a_failing_search_costs_the_memories_and_nothing_else(threads, fai
 async def test_closing_ends_a_search_that_is_under_way(threads):
     source = ScriptedMemory([memory("blue")])
     source.gate.clear()
-    recall = recall_over(source, threads)
+    recall = recall_over(source, threads, deadline_s=0.1)
     assert await recall.find("which color?") == []
     await asyncio.wait_for(recall.aclose(), 1)
     source.gate.set()
@@ -164,7 +167,7 @@ async def test_a_turn_of_several_transcripts_is_searched_for_as_a_whole(threads)
 async def test_while_the_person_speaks_one_search_is_under_way_at_most(threads):
     source = ScriptedMemory([memory("half")], [memory("whole")])
     source.gate.clear()
-    recall = Recall(source, threads, deadline_s=10, limit=3)  # type: ignore[arg-type]
+    recall = recall_over(source, threads)
     for text in ("which", "which color", "which color do"):
         recall.hear(text, is_final=False)
         await eventually(lambda: source.asked == ["which"])

@@ -60,6 +60,7 @@ def a_seat(
     attempt: int | None = 1,
     process: AgentProcess = ME,
     newborn: SessionRecord | None = None,
+    settings: SessionSettings = SETTINGS,
 ) -> Seat:
     return Seat(
         state,
@@ -69,14 +70,15 @@ def a_seat(
         newborn=lambda: newborn,
         on_taken=_nothing,
         on_restored=lambda: None,
-        settings=SETTINGS,
+        settings=settings,
     )
 
 
 async def test_a_session_that_is_there_is_taken(state):
     record = a_session()
     await state.records.add(record, ttl_s=60)
-    seat = a_seat(state, record)
+    long_lived = SessionSettings.model_validate({"HEARTBEAT_S": 60})
+    seat = a_seat(state, record, settings=long_lived)
     assert await seat.take() is Verdict.GO_ON
     assert seat.is_taken
     assert await seat.keep({"state": "listening"}) is Verdict.GO_ON

@@ -46,6 +46,12 @@ class Job:
         self.left.set()
 
 
+@pytest.fixture(autouse=True)
+def _redis_answers_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However busy the machine is; a Redis that is away refuses at once."""
+    monkeypatch.setattr("worker.session_link._ADMISSION_DEADLINE_S", 60)
+
+
 @pytest.fixture
 async def state(redis: str) -> AsyncIterator[SessionState]:
     made = RedisSessionState(redis, fence_s=60)

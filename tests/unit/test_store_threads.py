@@ -56,14 +56,17 @@ async def test_when_all_threads_are_busy_a_call_that_must_not_wait_is_refused(
 
 
 async def test_a_call_that_nobody_awaits_any_more_is_finished_all_the_same(threads: StoreThreads):
-    gate, done = threading.Event(), threading.Event()
+    gate, begun, done = threading.Event(), threading.Event(), threading.Event()
 
     def call() -> None:
+        begun.set()
         gate.wait()
         done.set()
 
+    under_way = asyncio.ensure_future(threads.run(call))
+    assert await asyncio.to_thread(begun.wait, 5)
     with pytest.raises(asyncio.TimeoutError):
-        await asyncio.wait_for(threads.run(call), 0.01)
+        await asyncio.wait_for(under_way, 0.01)
     gate.set()
     assert await asyncio.to_thread(done.wait, 5)
 

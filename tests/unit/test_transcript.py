@@ -98,6 +98,7 @@ async def test_after_an_erasure_from_elsewhere_it_begins_anew(data_dir):
         await talk.says("I love hiking")
         talk.erasures.from_elsewhere()
         await talk.says("my locker code is 4711")
+        await eventually(lambda: get_session_generation() == 1)
         await talk.says("I love the sea")
         said = await transcript(talk)
         assert said[-2:] == ["user: I love the sea", "assistant: I hear you"]
@@ -109,6 +110,7 @@ async def test_what_the_agent_began_to_say_before_an_erasure_is_not_kept_after_i
         began = time.time()
         talk.erasures.from_elsewhere()
         await talk.says("hello")
+        await eventually(lambda: get_session_generation() == 1)
         talk.person.hear_agent("late", "You live in Rome", began)
         await talk.says("I love the sea")
         said = await transcript(talk)
