@@ -52,10 +52,16 @@ async def test_ten_people_at_once_in_ten_rooms_each_have_their_own(
             *(_conversation(running, who, room, color) for who, (room, color) in people.items())
         )
         await eventually(lambda: _notes(probes, "shutdown callback") == len(people), 60)
+        # Each job stores its last turns beside the other callbacks of its end.
+        await eventually(lambda: all(_is_kept(running, *each) for each in people.items()))
         for (identity, (_, color)), said in zip(people.items(), answers, strict=True):
             _own_and_nobody_elses(running, identity, color, said)
         _every_note_is_of_its_own_person(probes, people)
         _every_log_field_is_of_its_own_person(running.worker.log(), people)
+
+
+def _is_kept(running: Deployment, identity: str, where: tuple[str, str]) -> bool:
+    return f"my favorite color is {where[1]}" in running.said(identity)
 
 
 def _own_and_nobody_elses(running: Deployment, identity: str, color: str, said: dict[str, str]):
