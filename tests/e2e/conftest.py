@@ -27,6 +27,10 @@ from tests.services import started
 PRODUCTION = {"ALLOW_SCRIPTED_MODEL": "true", "ENV_FILE": "/dev/null"}
 """The scripted model, as no provider is needed; everything else as in production."""
 
+PATIENT = {"RECALL_DEADLINE_MS": "10000", "JOIN_DEADLINE_MS": "10000"}
+"""Deadlines at which a reply goes on without the store, which a busy machine reaches by itself:
+for workers whose tests are of what the store has, and not of how late it is."""
+
 
 class Deployment:
     """A LiveKit server, a worker that gets all its rooms, and the store it writes to."""
@@ -59,6 +63,15 @@ class Deployment:
         user = livekit_identity_to_uuid(identity)
         kept = reversed(self.memories.list_memories(user, None, 200))
         return [m.value for m in kept if m.key.startswith(TURN_KEY)]
+
+    def has_met(self, identity: str) -> bool:
+        """Whether it is noted that a conversation with somebody has taken place.
+
+        The recorder has that done some time after it has stored their first turn.
+        """
+        user = livekit_identity_to_uuid(identity)
+        profile = self.profiles.get_person(user).profile
+        return profile is not None and not profile.is_first_login
 
     def values(self, identity: str) -> list[str]:
         """What is currently kept of somebody, oldest first."""
@@ -102,7 +115,7 @@ def sqlite_deployment(
 ) -> Iterator[Deployment]:
     """A worker on embedded defaults."""
     data_dir = tmp_path_factory.mktemp("worker") / "data"
-    with shared_deployment({"DATA_DIR": str(data_dir)}) as running:
+    with shared_deployment({**PATIENT, "DATA_DIR": str(data_dir)}) as running:
         yield running
 
 
@@ -112,6 +125,7 @@ def supabase_deployment(
 ) -> Iterator[Deployment]:
     """A worker whose store is Supabase, and which acts there as each person."""
     settings = {
+        **PATIENT,
         "DATA_DIR": str(tmp_path_factory.mktemp("worker") / "data"),
         "SUPABASE_URL": supabase.info.url,
         "SUPABASE_SERVICE_ROLE_KEY": supabase.info.keys.secret_key,

@@ -15,6 +15,7 @@ from devstack.machine import PROJECT_ROOT
 from devstack.participant import Participant, access_token
 from devstack.servers.livekit import LiveKitServer
 from devstack.waiting import eventually
+from tests.e2e.conftest import PATIENT
 from tests.services import started
 
 WAYS = {
@@ -132,7 +133,7 @@ def test_a_typed_conversation_needs_no_server_and_is_remembered(data_dir):
         return subprocess.run(
             [sys.executable, "-m", "assistant.chat"],
             cwd=PROJECT_ROOT,
-            env=environment(DATA_DIR=str(data_dir)),
+            env=environment(DATA_DIR=str(data_dir), **PATIENT),
             input=lines,
             capture_output=True,
             text=True,

@@ -14,7 +14,7 @@ from livekit.protocol.agent_pb.agent_session import SessionResponse
 from devstack.participant import CHAT_TOPIC
 from devstack.waiting import eventually
 from session_context import livekit_identity_to_uuid
-from tests.e2e.conftest import Deployment, deployment
+from tests.e2e.conftest import PATIENT, Deployment, deployment
 from tests.e2e.session_messages import REQUESTS, RemoteControl
 
 PROBE_AGENT = Path(__file__).with_name("probe_agent.py")
@@ -45,16 +45,23 @@ async def test_ten_people_at_once_in_ten_rooms_each_have_their_own(
 ):
     probes = tmp_path / "probes"
     people = {f"{color}@example.com": (new_room(), color) for color in COLORS}
-    settings = {**worker_settings, "PROBE_FILE": str(probes), "LIVEKIT_LOG_LEVEL": "DEBUG"}
+    probed = {"PROBE_FILE": str(probes), "LIVEKIT_LOG_LEVEL": "DEBUG"}
+    settings = {**worker_settings, **PATIENT, **probed}
     with deployment(settings, entrypoint=PROBE_AGENT) as running:
         answers = await asyncio.gather(
             *(_conversation(running, who, room, color) for who, (room, color) in people.items())
         )
         await eventually(lambda: _notes(probes, "shutdown callback") == len(people), 60)
+        # Each job stores its last turns beside the other callbacks of its end.
+        await eventually(lambda: all(_is_kept(running, *each) for each in people.items()))
         for (identity, (_, color)), said in zip(people.items(), answers, strict=True):
             _own_and_nobody_elses(running, identity, color, said)
         _every_note_is_of_its_own_person(probes, people)
         _every_log_field_is_of_its_own_person(running.worker.log(), people)
+
+
+def _is_kept(running: Deployment, identity: str, where: tuple[str, str]) -> bool:
+    return f"my favorite color is {where[1]}" in running.said(identity)
 
 
 def _own_and_nobody_elses(running: Deployment, identity: str, color: str, said: dict[str, str]):
@@ -237,5 +244,6 @@ async def test_a_caller_with_a_verified_number_is_known_by_it(worker_settings, n
             async with call as caller:
                 assert expected in (await caller.hear()).text
                 await caller.ask("my favorite color is blue")
-            await eventually(lambda: "blue" in running.values("tel:+15105550100"))
+            await eventually(lambda: running.has_met("tel:+15105550100"))
+        assert "blue" in running.values("tel:+15105550100")
         assert running.values("sip_a") == []

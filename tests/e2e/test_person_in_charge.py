@@ -51,11 +51,13 @@ async def test_every_phrase_does_what_it_says_in_one_session(any_deployment, ide
         await person.ask("my favorite color is blue")
         await person.ask("my address is 5 Main Street")
         known = await person.ask("What do you know about me?")
-        assert "first name: Anna. Facts: address: 5 Main Street; favorite color: blue" in known
+        # What is read from the turns a second later may stand between the two and after them.
+        assert "Profile: first name: Anna" in known
+        assert "Facts: address: 5 Main Street; favorite color: blue" in known
 
         corrected = await person.ask("That's wrong, my address is 7 Main Street")
         assert "corrected address: 5 Main Street; it is now: 7 Main Street" in corrected
-        await eventually(lambda: facts()["address"] == "7 Main Street")
+        await eventually(lambda: facts().get("address") == "7 Main Street")
 
         await person.ask("my pin is 1234")
         assert "forgot pin: 1234" in await person.ask("forget that")

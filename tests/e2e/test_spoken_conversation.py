@@ -89,7 +89,7 @@ async def test_what_is_spoken_is_heard_kept_and_known_when_the_person_comes_back
         assert await _speak(person, FAVORITE_COLOR_BLUE) == "I will remember that."
     user = livekit_identity_to_uuid(identity)
     await eventually(lambda: spoken.profiles.get_person(user).profile.is_first_login is False)
-    assert "My favorite color is blue." in spoken.values(identity)
+    await eventually(lambda: "My favorite color is blue." in spoken.values(identity))
     assert "blue" in spoken.values(identity)
 
     async with spoken.join(identity, new_room()) as person:

@@ -18,6 +18,7 @@ async def test_whoever_comes_back_is_known(any_deployment, identity, new_room):
         await person.type("I love reading books")
         assert "keep that in mind" in (await person.hear()).text
     await eventually(lambda: "I love reading books" in any_deployment.values(identity))
+    await eventually(lambda: any_deployment.has_met(identity))
 
     profile = any_deployment.profiles.get_person(user).profile
     assert (profile.email, profile.is_first_login) == (identity, False)
@@ -52,6 +53,9 @@ async def test_what_is_forgotten_is_gone(any_deployment, identity, new_room):
         await person.hear()
         await person.ask("my favorite color is blue")
         assert "forgot favorite color: blue" in await person.ask("forget my favorite color")
+        await person.ask("I love hiking")
+    # Supabase has it a moment later, and has what was said before it by then.
+    await eventually(lambda: "I love hiking" in any_deployment.values(identity))
     user = livekit_identity_to_uuid(identity)
     kept = any_deployment.memories.list_memories(user, None, 10)
     assert "favorite_color" not in {memory.key for memory in kept}

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import hmac
 import json
+import re
 import signal
 import time
 import uuid
@@ -209,13 +210,20 @@ async def blocked(person: Participant, sessions: Sessions, session: Session) -> 
     await eventually(lambda: not sessions.redis.exists(f"agent:{session.id}:health"), 15)
 
 
+def ignores_sigterm(pid: int) -> bool:
+    """What the kernel says, as the process cannot say it any more (proc_pid_status(5))."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    ignored = int(re.findall(r"^SigIgn:\s*(\w+)$", status, re.MULTILINE)[0], 16)
+    return bool(ignored & 1 << (signal.SIGTERM - 1))
+
+
 async def test_an_agent_that_ignores_sigterm_and_blocks_its_loop_is_ended(sessions, name):
     session = await sessions.start(name)
     async with sessions.person(session) as person:
         await person.hear()
-        await sessions.agent_process(session)
+        process = await sessions.agent_process(session)
         await person.room.local_participant.publish_data("", topic=BLOCK)
-        await asyncio.sleep(0.5)  # it cannot say that it is blocked
+        await eventually(lambda: ignores_sigterm(process.pid))
         since = time.monotonic()
         report = await sessions.end(session)
         times = await sessions.gone(session, since=since, within_s=FORCED_S)

@@ -76,6 +76,7 @@ async def test_a_store_that_breaks_in_the_middle_costs_nobody_the_conversation(
         said = [f"I love hiking on mountain {number}" for number in range(3)]
         await eventually(lambda: faulty.running.said(identity)[-3:] == said, PROMPTLY_S + 10)
         assert "remember" in await person.ask("my favorite color is blue", PROMPTLY_S)
+    await eventually(lambda: faulty.running.has_met(identity), PROMPTLY_S + 10)
     async with faulty.running.join(identity, new_room()) as person:
         assert "Welcome back, Anna!" in (await person.hear(PROMPTLY_S)).text
 
