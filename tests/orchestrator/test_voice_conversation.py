@@ -53,7 +53,7 @@ async def test_the_shipped_client_speaks_a_file_and_writes_the_answer_to_another
     assert rate == 16_000
     assert voice_heard(pcm, rate) == "alloy"
     assert (event.type, event.reason) == (EventType.DISCONNECTED.value, Reason.CLIENT_DISCONNECT)
-    assert await world.has_ended(url)
+    await until(lambda: world.has_ended(url))
 
 
 @pytest.mark.parametrize(
