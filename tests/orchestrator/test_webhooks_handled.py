@@ -98,7 +98,8 @@ async def test_somebody_who_vanished_has_the_grace_time_to_come_back(tended):
 
         async def present_once_back(room: str) -> list[Present]:
             await is_back.wait()
-            return await present(room)
+            there: list[Present] = await present(room)
+            return there
 
         tended.rooms.present = present_once_back
         assert not await tended.state.records.has_ended(record.id)
