@@ -9,6 +9,7 @@ from prometheus_client import REGISTRY
 
 from connection_events import Reason
 from devstack.ports import free_port
+from orchestrator.ending.cleanup import Cleanups
 from orchestrator.errors import UnavailableError
 from orchestrator.webhooks.outgoing import SessionEvent
 from sessions import AgentProcess, Gone, StateUnreachableError
@@ -58,17 +59,23 @@ async def test_twenty_calls_at_once_to_one_orchestrator_share_one_clean_up(tende
 
 async def test_calls_at_once_to_two_orchestrators_share_one_clean_up(tended):
     record = await tended.started(a_person(), agent_pid=4711, agent_host="there", agent_started=1.0)
-    async with tended.cleaning() as one, tended.cleaning() as other:
+    async with tended.cleaning(lease_s=60) as one, tended.cleaning(lease_s=60) as other:
         asked = [
             asyncio.create_task(each.end(record.id, LEFT, asked_by="end"))
             for each in (one, other) * 10
         ]
-        await until(lambda: tended.state.cleanups.is_pending(record.id))
+        await asyncio.gather(*(_has_asked(each, record.id) for each in (one, other)))
+        assert await tended.state.cleanups.is_pending(record.id)
         await tended.state.agents.gone(record.id, Gone.EXITED)
         reports = await asyncio.gather(*asked)
     assert all(report == reports[0] for report in reports)
     assert reports[0].process_exited
     assert len(tended.heard) == 1
+
+
+async def _has_asked(cleanups: Cleanups, session_id: str) -> None:
+    """Wait until an orchestrator has claimed a clean-up, or found that another one has."""
+    assert await cleanups.begin(session_id, LEFT, asked_by="end")
 
 
 async def test_begin_fences_before_it_returns_and_does_the_rest_later(tended):

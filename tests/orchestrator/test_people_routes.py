@@ -21,6 +21,7 @@ from assistant.erasure_watch import ErasureWatch
 from config import PROJECT_ROOT, ConfigError, Settings
 from devstack.ports import free_port
 from devstack.servers.supabase import SupabaseProject
+from devstack.waiting import eventually
 from memory import Category, NewMemory
 from memory.model import TURN_KEY, Position
 from memory.outbox.drainer import DrainLock
@@ -470,11 +471,14 @@ async def test_a_store_that_is_configured_wrongly_is_a_503_and_the_log_says_what
 
 
 async def test_a_store_that_hangs_is_a_503_in_time_and_holds_up_nobody_else(data_dir, monkeypatch):
-    released, beats = threading.Event(), 0
+    released, hangs, beats = threading.Event(), threading.Event(), 0
     data = opened({"DATA_DIR": str(data_dir)})
-    monkeypatch.setattr(
-        data._profiles, "get_person", lambda user: released.wait(20) and None, raising=True
-    )
+
+    def hang(user: str) -> None:
+        hangs.set()
+        released.wait(20)
+
+    monkeypatch.setattr(data._profiles, "get_person", hang, raising=True)
 
     async def beat() -> None:
         nonlocal beats
@@ -486,6 +490,8 @@ async def test_a_store_that_hangs_is_a_503_in_time_and_holds_up_nobody_else(data
         heart = asyncio.create_task(beat())
         try:
             hanging = asyncio.create_task(world.someone().asks("GET", "/profile"))
+            await eventually(hangs.is_set)
+            world.access.deadline_s = 60  # of the others' calls, which do not hang
             other = await world.someone().asks("GET", "/memories")
             assert other.status_code == 200
             assert (await hanging).status_code == 503

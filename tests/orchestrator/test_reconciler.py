@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -115,7 +116,8 @@ async def test_a_process_that_was_without_a_session_a_moment_ago_is_left_alone(t
         patient = reconciling(tended, cleanups, RECONCILE_AGE_S="0.05")
         await patient.reconcile()
         assert not await tended.state.records.has_ended(record.id)
-        await tended.state.records.add(record, ttl_s=60)  # its job noted it again
+        noted_again = replace(record, start_time=now_ms() + OLD_S * 1000)  # no room, and not old
+        await tended.state.records.add(noted_again, ttl_s=60)
         await patient.reconcile()
         await asyncio.sleep(0.06)
         await _lose_record(tended, record.id)

@@ -33,6 +33,7 @@ async def client_command(world: VoiceWorld, url: str, *arguments: str) -> tuple[
     return process.returncode, printed.decode()
 
 
+@pytest.mark.alone
 async def test_the_shipped_client_speaks_a_file_and_writes_the_answer_to_another(
     world, tmp_path: Path
 ):
@@ -56,6 +57,7 @@ async def test_the_shipped_client_speaks_a_file_and_writes_the_answer_to_another
     assert await world.has_ended(url)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     "rate", [22_050, *(pytest.param(each, marks=pytest.mark.soak) for each in (8_000, 48_000))]
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
+import itertools
 
 import pytest
 
@@ -74,11 +74,13 @@ async def test_an_agent_that_is_not_ready_in_time_is_removed_and_another_is_sent
     record = await tended.started(
         a_person(), an_agent("slow", state=""), connected_at=now_ms() - LONG_AGO
     )
-    watchdog, _ = watching(tended)
+    watchdog, _ = watching(tended, READY_WITHIN_S="30")
     await watchdog.look()
     assert tended.rooms.rooms[record.room].dispatches == []
+    await tended.state.records.update(record.id, dispatched_at=now_ms() - LONG_AGO)
     async with watchdog.running():
         await until(lambda: _is_sent(tended, record.room, [2]))
+        await until(lambda: _has_dispatch_id(tended, record.id))
     assert tended.rooms.removed == ["slow"]
     found = await tended.state.records.get(record.id)
     assert found.dispatches == 2
@@ -123,7 +125,7 @@ async def test_nobody_is_sent_to_a_room_without_its_person(tended):
 
 async def test_the_time_counts_from_the_persons_arrival_also_where_no_webhook_said_so(tended):
     record = await tended.started(a_person(), dispatched_at=now_ms() - LONG_AGO)
-    watchdog, _ = watching(tended)
+    watchdog, _ = watching(tended, READY_WITHIN_S="30")
     before = now_ms()
     await watchdog.look()
     assert tended.rooms.rooms[record.room].dispatches == []
@@ -138,6 +140,7 @@ async def test_after_two_agents_more_the_session_is_failed_and_the_back_end_is_t
     watchdog, _ = watching(tended, READY_WITHIN_S="0.03")
     async with watchdog.running():
         await until(lambda: _has_status(tended, record.id, SessionStatus.FAILED))
+        await until(lambda: _is_told(tended))
     assert tended.rooms.rooms[record.room].dispatches == [2, 3]
     assert tended.webhooks.said == [(SessionEvent.FAILED, record.id)]
     assert not await tended.state.agents.started(record.id, FIRST, attempt=3, ttl_s=60)
@@ -145,23 +148,26 @@ async def test_after_two_agents_more_the_session_is_failed_and_the_back_end_is_t
 
 async def test_each_wait_is_longer_than_the_one_before(lone_world):
     tended = lone_world
-    sent: list[float] = []
+    waited_since: list[int] = []
     dispatch = tended.rooms.dispatch
 
-    async def timed(*args, **kwargs):
-        sent.append(time.monotonic())
+    async def noted(*args, **kwargs):
+        waited_since.append((await tended.state.records.get(record.id)).dispatched_at)
         return await dispatch(*args, **kwargs)
 
-    tended.rooms.dispatch = timed
-    began = time.monotonic()
-    record = await tended.started(a_person(), connected_at=now_ms())
+    tended.rooms.dispatch = noted
+    began = now_ms()
+    record = await tended.started(a_person(), connected_at=began)
     watchdog, _ = watching(tended, READY_WITHIN_S="0.2")
     async with watchdog.running():
         await until(lambda: _has_status(tended, record.id, SessionStatus.FAILED))
-    waits = [sent[0] - began, sent[1] - sent[0], time.monotonic() - sent[1]]
-    assert waits[0] >= 0.19
-    assert waits[1] >= 0.29
-    assert waits[2] >= 0.44
+    failed = await tended.state.records.get(record.id)
+    at = [began, *waited_since, failed.dispatched_at]
+    waits = [until_ms - since_ms for since_ms, until_ms in itertools.pairwise(at)]
+    assert len(waits) == 3
+    assert waits[0] >= 200
+    assert waits[1] >= 300
+    assert waits[2] >= 450
 
 
 @pytest.mark.parametrize("seen_by", ["a missing heartbeat", "the reaper's report"])
@@ -315,6 +321,15 @@ async def _is_held(tended: World) -> bool:
 
 async def _is_sent(tended: World, room: str, attempts: list[int]) -> bool:
     return tended.rooms.rooms[room].dispatches == attempts
+
+
+async def _has_dispatch_id(tended: World, session_id: str) -> bool:
+    found = await tended.state.records.get(session_id)
+    return found is not None and bool(found.dispatch_id)
+
+
+async def _is_told(tended: World) -> bool:
+    return bool(tended.webhooks.said)
 
 
 async def _has_status(tended: World, session_id: str, status: SessionStatus) -> bool:

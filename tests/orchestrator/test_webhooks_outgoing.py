@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import hashlib
 import hmac
@@ -14,6 +13,7 @@ from dataclasses import dataclass, field
 
 import pytest
 from aiohttp import web
+from prometheus_client import REGISTRY
 
 from config import ConfigError
 from devstack.ports import free_port
@@ -122,11 +122,12 @@ async def test_a_back_end_that_cannot_take_it_now_is_told_again(quick, answer):
     assert len(back_end.taken) == 3
 
 
-async def test_a_back_end_that_comes_up_late_is_told(quick):
-    back_end = BackEnd()
+async def test_a_back_end_that_comes_up_late_is_told(monkeypatch):
+    monkeypatch.setattr(outgoing, "_RETRY_AFTER_S", (0.02,) * 500)
+    back_end, before = BackEnd(), _tried_again()
     async with telling(back_end, up=False) as (webhooks, port):
         webhooks.say(SessionEvent.READY, a_session())
-        await asyncio.sleep(0.03)
+        await until(lambda: _has_tried_again_since(before))
         async with listening(back_end, port):
             await until(lambda: _has(back_end, 1))
 
@@ -170,6 +171,15 @@ def test_a_url_without_a_usable_secret_is_refused(secret):
         SessionWebhooks(
             made_settings(SESSION_WEBHOOK_URL="http://127.0.0.1:1/", SESSION_WEBHOOK_SECRET=secret)
         )
+
+
+def _tried_again() -> float:
+    labels = {"event": SessionEvent.READY.value, "result": "retried"}
+    return REGISTRY.get_sample_value("voice_agent_webhooks_sent_total", labels) or 0.0
+
+
+async def _has_tried_again_since(before: float) -> bool:
+    return _tried_again() > before
 
 
 async def _has(back_end: BackEnd, number: int) -> bool:
