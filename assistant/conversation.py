@@ -194,7 +194,7 @@ class Conversation:
         return {
             HEARING: HearingStage(session, self._agent, processors),
             THINKING: ThinkingStage(session, processors),
-            SPEAKING: SpeakingStage(session, processors, on_resume=self._go_on),
+            SPEAKING: SpeakingStage(session, self._agent, processors, on_resume=self._go_on),
         }
 
     def lose(self, heard_until: float) -> None:

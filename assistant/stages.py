@@ -7,6 +7,7 @@ itself stays, with its history.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, Protocol
 
 from livekit.agents import Agent, AgentSession
@@ -46,13 +47,13 @@ class HearingStage:
         """Hear nothing, and close both streams; what was half said is not answered."""
         self._agent.update_options(stt=None, vad=None)
         self._session.input.set_audio_enabled(False)
-        if _runs(self._session):
+        with suppress(RuntimeError):  # as the framework says that it has ended, or not begun
             self._session.clear_user_turn()
         await self._processors.until_closed(HEARING)
 
     async def resume(self) -> None:
         """Open both streams, and hear."""
-        if self._session.stt is None or not _runs(self._session):
+        if self._session.stt is None or not _runs(self._agent):
             return
         self._session.input.set_audio_enabled(True)
         self._agent.update_options(stt=self._session.stt, vad=self._session.vad)
@@ -67,8 +68,7 @@ class ThinkingStage:
 
     async def release(self) -> None:
         """Cancel what is being generated, and what waits to be; the history stays."""
-        if _runs(self._session):
-            await self._session.interrupt(force=True)
+        await _interrupt(self._session)
         await self._processors.until_closed(THINKING)
 
     async def resume(self) -> None:
@@ -80,6 +80,7 @@ class SpeakingStage:
 
     Args:
         session: runs.
+        agent: the session's.
         processors: where the session's open streams are noted.
         on_resume: called when somebody listens again.
     """
@@ -87,28 +88,37 @@ class SpeakingStage:
     def __init__(
         self,
         session: AgentSession[Any],
+        agent: Agent,
         processors: ActiveProcessors,
         *,
         on_resume: Callable[[], Awaitable[None]],
     ) -> None:
         self._session = session
+        self._agent = agent
         self._processors = processors
         self._on_resume = on_resume
 
     async def release(self) -> None:
         """Fall silent, and drop what was to be said."""
-        if _runs(self._session):
-            await self._session.interrupt(force=True)
+        await _interrupt(self._session)
         await self._processors.until_closed(SPEAKING)
 
     async def resume(self) -> None:
         """Speak, beginning with whatever is due to somebody who was cut off."""
-        if _runs(self._session):
+        if _runs(self._agent):
             await self._on_resume()
 
 
-def _runs(session: AgentSession[Any]) -> bool:
+async def _interrupt(session: AgentSession[Any]) -> None:
     try:
-        return session.current_agent is not None
-    except RuntimeError:  # as the framework says that a session has not begun, or has ended
+        interrupted = session.interrupt(force=True)
+    except RuntimeError:  # with force it says only that the session has ended, or not begun
+        return
+    await interrupted
+
+
+def _runs(agent: Agent) -> bool:
+    try:
+        return agent.session is not None
+    except RuntimeError:  # as the framework says that its session has ended, or not begun
         return False

@@ -42,6 +42,7 @@ from devstack.participant import Participant
 
 DOCUMENT = PROJECT_ROOT / "docs" / "orchestrator-transcript.md"
 _TIMEOUT_S = 60.0
+_LOOKS = 50
 _PROGRAMS = ("curl", "openssl", "sh")
 
 
@@ -82,6 +83,7 @@ class Walk:
                 self.transcript.said(
                     "Join with the token: here a scripted person over WebRTC, who types.", lines
                 )
+                await self._until_ready()
                 for step in (LOOK, WEBHOOK, UNSIGNED):
                     await self._run(step)
                 await self._run(END)
@@ -89,9 +91,19 @@ class Walk:
         except asyncio.TimeoutError:
             raise WalkFailedError("the agent did not answer, or its room did not end") from None
 
-    async def _run(self, step: Step) -> dict[str, Any]:
+    async def _until_ready(self) -> None:
+        # The job notes that it is ready beside the conversation.
+        for _ in range(_LOOKS):
+            if LOOK.answers[0] in await asyncio.to_thread(self._shell, self._command(LOOK)):
+                return
+            await asyncio.sleep(0.1)
+
+    def _command(self, step: Step) -> str:
         command = step.command.replace(ORCHESTRATOR, self._running.orchestrator.url)
-        command = command.replace("SESSION_ID", self._session)
+        return command.replace("SESSION_ID", self._session)
+
+    async def _run(self, step: Step) -> dict[str, Any]:
+        command = self._command(step)
         answer = await asyncio.to_thread(self._shell, command)
         body, _, status = answer.strip().rpartition("\nHTTP ")
         lacking = [text for text in step.answers if text not in body.replace('": ', '":')]

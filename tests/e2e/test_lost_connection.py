@@ -160,7 +160,7 @@ async def test_a_client_killed_in_mid_sentence_costs_nothing_more_and_its_person
 
             async with spoken.join(identity, back_soon.session_id) as person:
                 assert "You are back" in (await person.hear(30)).text
-                assert back_soon.said()[-1] == "connection_reconnected"
+                await eventually(lambda: back_soon.said()[-1] == "connection_reconnected")
                 # Since then: the one line that they are greeted with, and one ear.
                 exchanges = [*openai.chats, *openai.speeches]
                 since = [each for each in exchanges if each.arrived_at > released_at]

@@ -21,6 +21,7 @@ from devstack.machine import PROJECT_ROOT, Machine
 from devstack.participant import Participant
 from tests import leaks
 from tests.orchestrator.documented import Documented, commands_of
+from tests.orchestrator.voice_world import until
 
 API_KEY, OPERATOR_KEY = "api-key-of-the-test-1", "operator-key-of-the-test"
 CHECKLIST = commands_of((PROJECT_ROOT / "docs/production-checklist.md").read_text())
@@ -113,8 +114,16 @@ async def test_every_command_of_the_troubleshooting_guide_prints_what_it_says(
     given = {**environment, "SESSION_ID": started["sessionId"]}
     async with Participant(production.livekit, started["token"]) as person:
         await person.hear()
+        # The job notes that it is ready beside the conversation.
+        async with httpx.AsyncClient(base_url=production.orchestrator.url) as backend:
+            await until(lambda: _is_ready(backend, started["sessionId"]))
         problems = [
             await asyncio.to_thread(problem_with, documented, given)
             for documented in TROUBLESHOOTING
         ]
     assert not "\n".join(filter(None, problems))
+
+
+async def _is_ready(backend: httpx.AsyncClient, session_id: str) -> bool:
+    answer = await backend.get(f"/api/session/{session_id}", headers={"X-API-Key": API_KEY})
+    return bool(answer.raise_for_status().json()["status"] == "ready")
