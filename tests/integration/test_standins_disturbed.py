@@ -57,6 +57,7 @@ async def test_a_refused_key_reaches_the_plugin(deepgram, http_session):
     assert deepgram.connections == []
 
 
+@pytest.mark.alone
 async def test_the_plugin_comes_back_after_a_dropped_connection(deepgram, http_session):
     deepgram.disturb(ConnectionDisturbance(drop_after_s=0.2))
     async with deepgram_stt(deepgram, http_session).stream(conn_options=TWO_TRIES):
@@ -80,6 +81,7 @@ async def test_a_delayed_result_comes_late(deepgram, http_session):
 # --- OpenAI
 
 
+@pytest.mark.alone
 async def test_a_client_that_leaves_in_mid_answer_is_noticed_at_once(openai):
     openai.brain = lambda _: Say("one two three four five", token_s=0.5)
     async with openai_llm(openai) as model:
@@ -92,6 +94,7 @@ async def test_a_client_that_leaves_in_mid_answer_is_noticed_at_once(openai):
     assert 0 < openai.chats[0].chunks_sent < 6
 
 
+@pytest.mark.alone
 async def test_speech_in_real_time_stops_when_the_client_leaves():
     with OpenAIStandIn(timing=Timing(audio_pace=1.0, seconds_per_character=0.1)) as openai:
         speaker = openai_tts(openai)
@@ -138,6 +141,7 @@ async def test_a_speech_cut_in_the_middle_reaches_the_plugin(openai):
     assert openai.speeches[0].outcome == "cut"
 
 
+@pytest.mark.alone
 async def test_a_stalled_answer_makes_the_plugin_give_up(openai):
     openai.disturb("chat", Disturbance(stall_s=math.inf))
     with pytest.raises(APIConnectionError):

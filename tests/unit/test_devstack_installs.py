@@ -174,6 +174,7 @@ def test_a_go_that_is_too_old_is_passed_over(machine, path_dir, tmp_path, report
     assert "older than 1.26" in reported[0]
 
 
+@pytest.mark.alone
 def test_a_second_install_builds_nothing_starts_no_process_and_takes_no_time(
     machine, path_dir, tmp_path, monkeypatch
 ):

@@ -64,6 +64,7 @@ async def test_a_session_that_has_had_its_time_ends_at_once(ending):
     await watched.aclose()
 
 
+@pytest.mark.alone
 async def test_silence_ends_it_and_speech_of_either_side_does_not_count_as_silence(ending):
     began_at = time.monotonic()
     watched = ending.watched(60, 0.2)

@@ -99,6 +99,7 @@ async def reaping(
         await asyncio.gather(running, return_exceptions=True)
 
 
+@pytest.mark.alone
 async def test_a_process_that_ignores_sigterm_is_killed_when_its_session_has_ended(
     registry, state, stubborn
 ):
