@@ -6,6 +6,8 @@ What the whole run shares, its servers, is made within `shared()` and is nobody'
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -71,12 +73,21 @@ def shared() -> Iterator[None]:
     _shared_pids.update({child.pid for child in psutil.Process().children()} - pids_before)
 
 
+def share(made: socket.socket) -> None:
+    """Say that a socket belongs to what several tests share, whenever it was made."""
+    _shared_sockets.add(_link_of(made))
+
+
 def left_over(before: set[str], now: Callable[[], set[str]]) -> set[str]:
     """Return what is there now and was not before, once it had time to end."""
     deadline = time.monotonic() + _GRACE_S
     while (surplus := now() - before) and time.monotonic() < deadline:
         time.sleep(0.02)
     return surplus
+
+
+def _link_of(made: socket.socket) -> str:
+    return f"socket:[{os.fstat(made.fileno()).st_ino}]"
 
 
 def _of(process: psutil.Process) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from devstack.ports import LOOPBACK, free_port
+from tests import leaks
 
 _CHUNK = 65_536
 _TRICKLE_S = 1.0
@@ -62,19 +63,22 @@ class FaultyProxy:
 
     Args:
         upstream: the server's http URL.
+        is_shared: whether several tests share it: who connects through it, and when, is nobody's
+            leak then.
 
     Attributes:
         url: where the proxy listens, to be given to clients instead.
         accepted: how many connections it has accepted.
     """
 
-    def __init__(self, upstream: str) -> None:
+    def __init__(self, upstream: str, *, is_shared: bool = False) -> None:
         parts = urlsplit(upstream)
         self._upstream = (parts.hostname or LOOPBACK, parts.port or 80)
         self._port = free_port()
         self.url = f"http://{LOOPBACK}:{self._port}"
         self.accepted = 0
         self._mode = Mode.PASS
+        self._is_shared = is_shared
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="faulty-proxy")
         self._listening: socket.socket | None = None
@@ -83,10 +87,6 @@ class FaultyProxy:
     def set(self, mode: Mode) -> None:
         """Misbehave in this way from now on; connections that are open are dropped."""
         self._do(self._change(mode)).result(10)
-
-    def drop(self) -> None:
-        """Drop the connections that are open, and go on as before."""
-        self._do(self._drop()).result(10)
 
     def __enter__(self) -> FaultyProxy:
         """Begin to listen."""
@@ -118,6 +118,7 @@ class FaultyProxy:
         await self._drop()
         if mode is not Mode.REFUSE:
             self._listening = socket.create_server((LOOPBACK, self._port))
+            self._share(self._listening)
             self._listening.setblocking(False)
             self._loop.add_reader(self._listening, self._accept, self._listening)
 
@@ -126,12 +127,17 @@ class FaultyProxy:
             connection.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)
 
+    def _share(self, made: socket.socket) -> None:
+        if self._is_shared:
+            leaks.share(made)
+
     def _accept(self, listening: socket.socket) -> None:
         # Not asyncio's server: one that closes while it accepts leaves the accepted socket open.
         try:
             accepted, _ = listening.accept()
         except OSError:
             return  # whoever wanted in has gone
+        self._share(accepted)
         accepted.setblocking(False)
         self.accepted += 1
         task = self._loop.create_task(self._hold(accepted))
@@ -168,6 +174,7 @@ class FaultyProxy:
             await writer.drain()
             return
         answers, requests = await asyncio.open_connection(*self._upstream)
+        self._share(requests.get_extra_info("socket"))
         try:
             await asyncio.gather(_pump(reader, requests), self._answer(answers, writer))
         finally:

@@ -33,7 +33,7 @@ def shared_faulty(webrtc, supabase, tmp_path_factory) -> Iterator[tuple[Deployme
     }
     with ExitStack() as stack:
         with leaks.shared():
-            proxy = stack.enter_context(FaultyProxy(supabase.info.url))
+            proxy = stack.enter_context(FaultyProxy(supabase.info.url, is_shared=True))
         # Only turns: a fact is read from one a second later, which a busy job may live to.
         turns_only = {"FACT_EXTRACTION": "off", "STORE_TIMEOUT_S": "2"}
         settings = {**direct, **turns_only, "SUPABASE_URL": proxy.url}

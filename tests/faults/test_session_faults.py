@@ -59,7 +59,8 @@ def webhooks() -> Iterator[tuple[FaultyProxy, int]]:
     port = free_port()
     with ExitStack() as running:
         with leaks.shared():
-            proxy = running.enter_context(FaultyProxy(f"http://127.0.0.1:{port}"))
+            upstream = f"http://127.0.0.1:{port}"
+            proxy = running.enter_context(FaultyProxy(upstream, is_shared=True))
         yield proxy, port
 
 
@@ -90,14 +91,10 @@ def stack(
 
 
 @pytest.fixture
-async def sessions(
-    stack: Development, webhooks: tuple[FaultyProxy, int]
-) -> AsyncIterator[Sessions]:
+async def sessions(stack: Development) -> AsyncIterator[Sessions]:
     made = Sessions(stack)
     yield made
     await made.aclose()
-    # What LiveKit keeps alive for its next webhook is made anew then.
-    webhooks[0].drop()
 
 
 @pytest.fixture
@@ -112,12 +109,6 @@ async def restarted(server: Any, between: float = 0.0) -> None:
     await asyncio.sleep(between)
     with leaks.shared():
         await asyncio.to_thread(server.start)
-
-
-def redirect(webhooks: FaultyProxy, mode: Mode) -> None:
-    """Change what becomes of webhooks; the proxy's new sockets are the module's."""
-    with leaks.shared():
-        webhooks.set(mode)
 
 
 # --- ends
@@ -163,12 +154,12 @@ async def test_a_session_whose_webhooks_are_lost_ends_as_well(sessions, name, we
     async with sessions.person(session) as person:
         await person.hear()
         await sessions.agent_process(session)
-        redirect(webhooks[0], Mode.REFUSE)
+        webhooks[0].set(Mode.REFUSE)
     since = time.monotonic()
     try:
         times = await sessions.gone(session, since=since, within_s=RECONCILED_S)
     finally:
-        redirect(webhooks[0], Mode.PASS)
+        webhooks[0].set(Mode.PASS)
     note("the person left, every webhook lost", times)
 
 

@@ -35,7 +35,7 @@ def shared_faulty(webrtc, supabase, tmp_path_factory) -> Iterator[Faulty]:
     }
     with ExitStack() as stack:
         with leaks.shared():
-            proxy = stack.enter_context(FaultyProxy(supabase.info.url))
+            proxy = stack.enter_context(FaultyProxy(supabase.info.url, is_shared=True))
         proxy.set(Mode.REFUSE)
         settings = {**direct, "SUPABASE_URL": proxy.url, "STORE_TIMEOUT_S": "2"}
         running = stack.enter_context(shared_deployment(settings, seen_through=direct))
