@@ -13,6 +13,7 @@ import asyncio
 import logging
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 
 from livekit import rtc
 from livekit.agents import CloseEvent, CloseReason, JobContext, JobExecutorType, JobProcess, cli
@@ -139,7 +140,9 @@ async def _converse(
         settings,
         on_gone=room_end.person_left,
     )
-    conversation = _bound_conversation(ctx, settings, metadata, participant, connection.histories)
+    conversation = _bound_conversation(
+        ctx, settings, metadata, participant, connection.histories, link
+    )
 
     async def end_conversation() -> None:
         try:
@@ -204,6 +207,7 @@ def _bound_conversation(
     metadata: DispatchMetadata,
     participant: rtc.RemoteParticipant,
     histories: Conversations | None,
+    link: SessionLink,
 ) -> Conversation:
     hide_identity(participant.identity)
     identity = remembered_identity(participant, settings.worker.sip_verified_when)
@@ -226,6 +230,7 @@ def _bound_conversation(
         generation=person_manager.generation,
         transcripts=open_default_transcripts() if keeps_transcript else None,
         histories=histories if remembers else None,
+        on_reading=partial(link.note_work, "fact_extraction"),
         wishes=Wishes(
             session_id=metadata.session_id or ctx.job.id,
             opening_line=metadata.opening_line,

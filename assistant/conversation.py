@@ -38,6 +38,7 @@ from assistant.tools import Erasing
 from assistant.wishes import Wishes
 from config import Settings
 from memory import MemoryManager
+from memory.extraction import OnReading
 from memory.transcript import TranscriptStore
 from profiles import Person, ProfileManager
 from sessions.contract import Conversations
@@ -65,6 +66,7 @@ class Conversation:
         transcripts: where what both sides say is kept, word for word; None where it is not.
         histories: where a conversation that is cut off is kept for the next one, and where
             this one looks for what it goes on with; None where there is no such place.
+        on_reading: called with how far each read of what was said for facts is.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class Conversation:
         generation: Callable[[], int] | None = None,
         transcripts: TranscriptStore | None = None,
         histories: Conversations | None = None,
+        on_reading: OnReading | None = None,
     ) -> None:
         self._settings = settings
         self._memory = memory
@@ -89,6 +92,7 @@ class Conversation:
         self._erase = erase
         self._generation = generation
         self._transcripts = transcripts
+        self._on_reading = on_reading
         self._binding: asyncio.Task[None] | None = None
         self._remembered: RememberedPerson | None = None
         self._session: AgentSession[None] | None = None
@@ -286,4 +290,5 @@ class Conversation:
             on_recalled=self._listening.note_recalled,
             on_begun_anew=self._listening.forget,
             transcripts=self._transcripts,
+            on_reading=self._on_reading,
         )

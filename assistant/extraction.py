@@ -10,7 +10,7 @@ from assistant.fact_model import LLMFactModel
 from assistant.providers import build_fact_llm
 from config import Settings
 from memory import MemoryManager
-from memory.extraction import ExtractionError, FactModel, RuleModel, ToldTurn
+from memory.extraction import ExtractionError, FactModel, OnReading, RuleModel, ToldTurn
 from memory.extraction.extractor import Extractor
 from profiles import ProfileManager
 from storage import StoreThreads
@@ -33,6 +33,7 @@ class SessionExtraction:
         session_id: makes the ids of this session's writes its own.
         on_stored: called when facts were stored.
         is_taken_back: tells by a turn's write id whether it may no longer be drawn on.
+        on_reading: called with how far each read is.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class SessionExtraction:
         session_id: str,
         on_stored: Callable[[], None],
         is_taken_back: Callable[[str], bool],
+        on_reading: OnReading | None = None,
     ) -> None:
         wanted = settings.extraction
         self._extractor: Extractor | None = None
@@ -68,6 +70,7 @@ class SessionExtraction:
             keep_summary=profiles.keep_summary,
             on_stored=on_stored,
             is_taken_back=is_taken_back,
+            on_reading=on_reading,
         )
 
     def start(self) -> None:

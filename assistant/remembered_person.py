@@ -21,6 +21,7 @@ from assistant.tools import Erasing, ToolSession, person_tools
 from assistant.tools.telling import told
 from config import Settings
 from memory import Memory, MemoryManager
+from memory.extraction import OnReading
 from memory.recall import Recall
 from memory.recorder import Recorder, UserTurn
 from memory.transcript import TranscriptKeeper, TranscriptStore
@@ -54,6 +55,7 @@ class RememberedPerson:
         on_recalled: called with the memories that go to the model.
         on_begun_anew: called when the person was erased and the session goes on.
         transcripts: where what both sides say is kept, word for word; None where it is not.
+        on_reading: called with how far each read of turns for facts is.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class RememberedPerson:
         on_recalled: Callable[[Sequence[Memory]], None],
         on_begun_anew: Callable[[], None] = lambda: None,
         transcripts: TranscriptStore | None = None,
+        on_reading: OnReading | None = None,
     ) -> None:
         store = settings.store
         self._deadline_s = store.join_deadline_ms / 1000
@@ -91,6 +94,7 @@ class RememberedPerson:
             session_id=session_id,
             on_stored=self.recall.drop_result,
             is_taken_back=lambda turn_id: self.recorder.is_taken_back(turn_id),
+            on_reading=on_reading,
         )
         self._transcript = (
             TranscriptKeeper(transcripts, session_id, on_erased=self._on_erased)

@@ -67,6 +67,22 @@ class Activity:
         for task in [*tasks, *newer]:
             self._note(task)
 
+    def note_work(self, kind: str, work_id: str, state: TaskState) -> None:
+        """Note how far a piece of work in the background is.
+
+        Args:
+            kind: what kind of work.
+            work_id: the same one at each change.
+            state: how far it is.
+        """
+        now = now_ms()
+        begun = Task(work_id, self._session_id, kind, state, now, now)
+        task = _now_in(self._running.pop(work_id, begun), state, "the work failed")
+        if state in (TaskState.PENDING, TaskState.RUNNING):
+            self._running[work_id] = task
+        self._note(task)
+        self._on_task()
+
     def _on_item(self, event: ConversationItemAddedEvent) -> None:
         if isinstance(event.item, ChatMessage) and event.item.role in ("user", "assistant"):
             self._counts["messages"] += 1
@@ -97,20 +113,20 @@ class Activity:
         task = self._running.pop(update.call_id, None)
         if task is None:
             return
-        state = _STATES[update.status]
-        failed = state is TaskState.FAILED
-        self._note(
-            replace(
-                task,
-                state=state,
-                updated_at=now_ms(),
-                result_available=state is TaskState.COMPLETED,
-                error_message="the tool failed" if failed else None,
-            )
-        )
+        self._note(_now_in(task, _STATES[update.status], "the tool failed"))
 
     def _note(self, task: Task) -> None:
         self._changed[task.id] = task
         self._changed.move_to_end(task.id)
         while len(self._changed) > _MOST_TASKS:
             self._changed.popitem(last=False)
+
+
+def _now_in(task: Task, state: TaskState, failure: str) -> Task:
+    return replace(
+        task,
+        state=state,
+        updated_at=now_ms(),
+        result_available=state is TaskState.COMPLETED,
+        error_message=failure if state is TaskState.FAILED else None,
+    )

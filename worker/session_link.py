@@ -24,6 +24,7 @@ from sessions import (
     SessionStatus,
     SessionStyle,
     StateUnreachableError,
+    TaskState,
     open_session_state,
 )
 from sessions.naming import now_ms, read_room_metadata, session_of_room
@@ -171,6 +172,17 @@ class SessionLink:
         if self._state is not None:
             self._activity.watch(session)
             self._pulse.change(status=SessionStatus.READY)
+
+    def note_work(self, kind: str, work_id: str, state: str) -> None:
+        """Note how far something is that the agent does in the background.
+
+        Args:
+            kind: what kind of work.
+            work_id: the same one at each change.
+            state: a `TaskState`'s value.
+        """
+        if self._state is not None:
+            self._activity.note_work(kind, work_id, TaskState(state))
 
     async def hand_over(self) -> None:
         """Leave the session to a job that is about to be dispatched with the same metadata."""

@@ -10,6 +10,7 @@ from memory.extraction.fact import (
     FactModelError,
     ToldTurn,
 )
+from memory.extraction.reading import OnReading, ReadingState
 from memory.extraction.rules import RuleModel
 from memory.extraction.table import PatternError
 
@@ -19,7 +20,9 @@ __all__ = [
     "Fact",
     "FactModel",
     "FactModelError",
+    "OnReading",
     "PatternError",
+    "ReadingState",
     "RuleModel",
     "ToldTurn",
 ]

@@ -17,6 +17,7 @@ from typing import TypeVar
 from prometheus_client import Counter
 
 from memory.extraction.fact import Extraction, FactModel, FactModelError, ToldTurn
+from memory.extraction.reading import OnReading, Readings, ReadingState
 from memory.extraction.settling import settled
 from memory.manager import MOST_RESULTS, MemoryManager
 from memory.model import Memory, MemoryInputError
@@ -54,6 +55,7 @@ class Extractor:
         on_stored: called when facts were stored.
         is_taken_back: tells of a turn's memory id whether the person has taken the turn back,
             so that nothing may be made of it.
+        on_reading: called with how far each read is.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class Extractor:
         keep_summary: Callable[[str], object] | None = None,
         on_stored: Callable[[], None] | None = None,
         is_taken_back: Callable[[str], bool] = lambda _memory_id: False,
+        on_reading: OnReading | None = None,
     ) -> None:
         self._memory = memory
         self._threads = threads
@@ -85,6 +88,8 @@ class Extractor:
         self._turns: asyncio.Queue[ToldTurn] = asyncio.Queue(MOST_WAITING_TURNS)
         self._earlier: deque[ToldTurn] = deque(maxlen=EARLIER_TURNS)
         self._forgotten = 0
+        self._readings = Readings(on_reading)
+        self._gathers = False
         self._hurry = asyncio.Event()
         self._last_call = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -97,6 +102,7 @@ class Extractor:
         """Take a turn; returns at once."""
         try:
             self._turns.put_nowait(turn)
+            self._readings.wait()
         except asyncio.QueueFull:
             _FACTS.labels("turn_dropped").inc()
             logger.error("a turn is not read for facts: too many wait")
@@ -113,6 +119,8 @@ class Extractor:
             self._turns.get_nowait()
             self._turns.task_done()
             dropped += 1
+        if not self._gathers:
+            self._readings.drop()
         return dropped
 
     async def flush(self, deadline_s: float) -> bool:
@@ -145,12 +153,16 @@ class Extractor:
                 logger.warning("the last turns were not read for facts; they are kept as said")
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
+        self._readings.close()
 
     async def _work(self) -> None:
         while True:
             turns = await self._next_turns()
+            self._readings.begin(others_wait=not self._turns.empty())
+            outcome = ReadingState.FAILED
             try:
                 await self._extract(turns)
+                outcome = ReadingState.COMPLETED
             except (MemoryInputError, StorageRejectedError) as error:
                 _EXTRACTIONS.labels("refused").inc()
                 logger.error("facts cannot be stored", extra={"error": str(error)})
@@ -161,9 +173,11 @@ class Extractor:
                 self._earlier.extend(self._wanted(turns))
                 for _ in turns:
                     self._turns.task_done()
+            self._readings.end(outcome)
 
     async def _next_turns(self) -> list[ToldTurn]:
         turns = [await self._turns.get()]
+        self._gathers = True
         hurry = asyncio.ensure_future(self._hurry.wait())
         try:
             # What has come by then is read together. Not by asyncio.wait_for, which before
@@ -173,6 +187,7 @@ class Extractor:
             self._turns.task_done()
             raise
         finally:
+            self._gathers = False
             hurry.cancel()
         while len(turns) < MOST_TURNS_AT_ONCE and not self._turns.empty():
             turns.append(self._turns.get_nowait())

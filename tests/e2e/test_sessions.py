@@ -194,6 +194,20 @@ async def test_tool_calls_are_tasks_of_the_session(running, state, identity):
     assert task.created_at <= task.updated_at
 
 
+async def test_reading_for_facts_in_the_background_is_a_task_of_the_session(
+    running, state, identity
+):
+    record = a_session(identity)
+    await state.records.add(record, ttl_s=TTL_S)
+    await send_agent(running.worker, record)
+    async with running.worker.join(identity, record.room) as person:
+        await person.hear()
+        await person.ask("I love hiking")
+        (task,) = await until(lambda: state.agents.tasks(record.id, [TaskState.COMPLETED]))
+    assert (task.type, task.result_available) == ("fact_extraction", True)
+    assert "hiking" not in task.as_json()
+
+
 async def test_a_session_of_the_token_endpoint_is_born_with_its_job(running, state, identity):
     record = a_session(identity, style=SessionStyle.ENDPOINT, voice_id="nova")
     metadata = json.loads(dispatch_metadata(record, attempt=1))

@@ -77,6 +77,29 @@ def test_a_tool_call_is_a_task_that_runs_and_ends(activity, session, status, sta
     assert SECRET not in ended.as_json() + running.as_json()
 
 
+@pytest.mark.parametrize(
+    ("end", "error"),
+    [
+        (TaskState.COMPLETED, None),
+        (TaskState.FAILED, "the work failed"),
+        (TaskState.CANCELLED, None),
+    ],
+)
+def test_work_in_the_background_is_a_task_that_waits_runs_and_ends(activity, end, error):
+    seen = []
+    for state in (TaskState.PENDING, TaskState.RUNNING, end):
+        activity.note_work("fact_extraction", "w1", state)
+        _, (task,) = activity.take()
+        seen.append(task)
+    assert [task.state for task in seen] == [TaskState.PENDING, TaskState.RUNNING, end]
+    assert {(task.id, task.type) for task in seen} == {("w1", "fact_extraction")}
+    assert len({task.created_at for task in seen}) == 1
+    assert (seen[-1].error_message, seen[-1].result_available) == (
+        error,
+        end is TaskState.COMPLETED,
+    )
+
+
 def test_a_name_that_no_tool_can_have_is_not_told(activity, session):
     session.begin("c1", name=SECRET)
     _, (task,) = activity.take()
