@@ -9,6 +9,7 @@ from datetime import datetime
 
 from memory.irregular import base_form
 from memory.model import MemoryInputError
+from memory.names import names_in
 from memory.periods import MONTHS, WEEKDAYS, Period, read_periods
 from memory.words import forms_of, stem, words_of
 
@@ -122,7 +123,7 @@ def read_question(text: str, now: datetime) -> Question:
         terms=_terms(words),
         periods=tuple(periods),
         asks_when=_WHEN.search(start) is not None,
-        beside_the_time=_beside_the_time(words, rest) if periods else None,
+        beside_the_time=_beside_the_time(words, rest) if periods and not names_in(start) else None,
         asks=_asks(start),
     )
 
@@ -159,8 +160,8 @@ def search_words(text: str) -> list[str]:
     if not isinstance(text, str):
         raise MemoryInputError("the query is not text")
     said = _NEGATED.sub(" ", text[:_MOST_CHARACTERS].replace("\u2019", "'"))
-    words = dict.fromkeys(words_of(said))
-    return [word for word in words if not _is_stop_word(word)][:_MOST_WORDS]
+    words, names = dict.fromkeys(words_of(said)), names_in(said)
+    return [word for word in words if word in names or not _is_stop_word(word)][:_MOST_WORDS]
 
 
 def _asks(text: str) -> bool:

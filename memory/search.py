@@ -11,6 +11,7 @@ from datetime import datetime
 from itertools import zip_longest
 
 from memory.model import Memory
+from memory.names import NAMES, without_verbs
 from memory.query import Question, read_question
 from memory.ranking import Ranked, rank
 from memory.store import MemoryStore
@@ -71,6 +72,9 @@ def _by_words(
         return []
     forms = [term.forms for term in question.terms]
     candidates = store.candidates(user, forms, max(MOST_HITS, limit))
+    for position, term in enumerate(question.terms):
+        if term.word in NAMES:
+            candidates = without_verbs(candidates, position)
     ranked = rank(question, candidates, now)
     if only_relevant:
         ranked = _relevant(ranked)

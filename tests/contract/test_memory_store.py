@@ -225,6 +225,19 @@ def test_neighbours_that_are_superseded_or_expired_are_not_found(store, user):
     assert values(found(store, user, "cello")) == ["my cello"]
 
 
+@pytest.mark.parametrize("only_relevant", [False, True])
+def test_somebody_called_will_is_told_from_the_verb(store, user, other_user, only_relevant):
+    put(store, user, new("Will", "brother_name"), new("I went to Paris with Will", "k1"))
+    put(store, user, new("I will go to the gym", "k2"), new("Will it rain?", "k3"))
+    put(store, user, new("My willow is old", "k4"), new("Will Smith", "gone", expires_at=NOON))
+    put(store, other_user, new("Will of somebody else"))
+    both = {"Will", "I went to Paris with Will"}
+    for text in ("Who is Will?", "Tell me about Will", "And Will's name?"):
+        assert set(asked(store, user, text, only_relevant=only_relevant)) == both
+    assert asked(store, user, "Who went to Paris with Will?")[0] == "I went to Paris with Will"
+    assert asked(store, user, "Will I?") == []
+
+
 MAY, AUGUST = NOON, NOON.replace(month=8)
 AFTER = NOON.replace(month=9)
 

@@ -38,6 +38,21 @@ def test_words_that_frame_a_question_weigh_less_than_what_it_is_about():
     assert kind.weight < dog.weight == 1
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Who is Will?", ["will"]),
+        ("What did Will do last May?", ["will", "last", "may"]),
+        ("Will's dog", ["will", "dog"]),
+        ("Will you sing?", ["sing"]),
+        ("What Will I Do", []),
+        ("who will sing", ["sing"]),
+    ],
+)
+def test_a_name_that_is_also_a_verb_is_a_term_by_its_capital_letter(text, expected):
+    assert terms(text) == expected
+
+
 def test_irregular_forms_have_one_stem_and_are_all_searched_for():
     assert stem("bought") == stem("buying") == stem("buy")
     assert set(forms_of("buying")) == {"buying", "buy", "bought"}
