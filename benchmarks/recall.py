@@ -6,7 +6,8 @@ form of LoCoMo (Maharana et al., ACL 2024): ``{"conversations": [{"conversation"
 "category"}]}]}``. Every turn becomes a memory of one person, through the product's store; every
 question is asked through the product's search. Recall at k is the share of a question's
 evidence turns among the first k found, averaged over the questions that have evidence. Plain
-FTS5 with BM25 over the same texts stands beside it.
+FTS5 with BM25 over the same texts stands beside it. Of a turn longer than a memory may be, its
+beginning is stored, as in a conversation.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from benchmarks.report import percentile, print_table, write_json
 from config import Settings
 from devstack.stack import Service, Stack
 from memory import Category, MemoryManager, NewMemory, open_memory_store
-from memory.model import TURN_KEY
+from memory.model import MAX_VALUE_LENGTH, TURN_KEY
 from migrations.apply import apply
 from session_context import set_session_user
 from storage import open_storage
@@ -129,6 +130,8 @@ def plain_fts5(turns: Sequence[Turn]) -> Search:
 
     def search(question: str) -> list[str]:
         match = " OR ".join(f'"{word}"' for word in re.findall(r"\w+", question))
+        if not match:
+            return []
         sql = "SELECT key FROM turn WHERE turn MATCH ? ORDER BY rank LIMIT ?"
         return [key for (key,) in database.execute(sql, (match, max(DEPTHS)))]
 
@@ -162,8 +165,9 @@ def _product(backend: str) -> Iterator[Callable[[Sequence[Turn]], Search]]:
 
 
 def _memory(number: int, turn: Turn) -> NewMemory:
+    text = turn.text[:MAX_VALUE_LENGTH]
     return NewMemory(
-        Category.FACT, _key(number), turn.text, created_at=turn.told_at, session_id=turn.session
+        Category.FACT, _key(number), text, created_at=turn.told_at, session_id=turn.session
     )
 
 

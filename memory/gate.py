@@ -14,7 +14,7 @@ from difflib import SequenceMatcher
 from enum import Enum
 
 from memory.phrases import FILLER, IMPERATIVES, REACTIONS, REQUEST_OPENINGS
-from memory.speech import clauses, in_full, plain, sentences, without_lead_in, words
+from memory.speech import OF_OURS, clauses, in_full, plain, sentences, without_lead_in, words
 
 LEAST_CONFIDENCE = 0.6
 
@@ -36,11 +36,7 @@ _WH = re.compile(
     re.IGNORECASE,
 )
 _WH_ASKED = re.compile(r"(?:what|who|whose|where|when|why|how|which)\b", re.IGNORECASE)
-_TELLS = re.compile(
-    r"(?:i (?!cannot hear|wonder)\w|we \w|(?:my|our) (?:[\w'-]+ ){1,5}?(?:is|are|was|were|has|have"
-    r"|had|will|lives?|works?|loves?|likes?|wants?|died|moved|turn\w*|got)\b)",
-    re.IGNORECASE,
-)
+_TELLS = re.compile(rf"(?:i (?!cannot hear|wonder)\w|we \w|{OF_OURS})", re.IGNORECASE)
 _OF_THE_PERSON = re.compile(
     r"\b(?:i|me|my|mine|myself|we|us|our|ours|he|she|him|her|his|they|their)\b", re.IGNORECASE
 )

@@ -46,12 +46,14 @@ class Period:
         last: its last day, included; None likewise.
         month: 1 to 12 for a month of any year.
         weight: 0 to 1, how much it narrows down: a year says less than a month.
+        day: the one day that was named, where the others are for telling of it.
     """
 
     first: date | None = None
     last: date | None = None
     month: int | None = None
     weight: float = 1.0
+    day: date | None = None
 
     def holds(self, told_at: datetime) -> bool:
         """Tell whether a memory told at that time may be of this period."""
@@ -61,10 +63,19 @@ class Period:
 
 
 def periods_in(text: str, now: datetime) -> list[Period]:
-    """Return the periods that a text names, seen from ``now``.
+    """Return the periods that a text names, seen from ``now``."""
+    return read_periods(text, now)[0]
+
+
+def read_periods(text: str, now: datetime) -> tuple[list[Period], str]:
+    """Return the periods that a text names, and what else it says, lower-case.
 
     The months of May and March are told from the verbs by their capital letter, or by what
-    stands before them.
+    stands before them. The verbs are not in what else it says.
+
+    Args:
+        text: what was asked or said.
+        now: from where "yesterday" counts, with a time zone.
     """
     lower = " ".join(_without_verbs(text).lower().replace(",", " ").split())
     found: list[Period] = []
@@ -74,7 +85,7 @@ def periods_in(text: str, now: datetime) -> list[Period]:
             if period is not None:
                 found.append(period)
         lower = pattern.sub(" ", lower)
-    return found
+    return found, lower
 
 
 def _without_verbs(text: str) -> str:
@@ -93,29 +104,33 @@ def _exact_day(match: re.Match[str], today: date) -> Period | None:
         day = date(year, month, int(match["day"]))
     except ValueError:
         return _month(match, today)
-    return Period(day, day + _TOLD_WITHIN)
+    return _of_day(day)
 
 
 def _iso_day(match: re.Match[str], _: date) -> Period | None:
     try:
-        day = date.fromisoformat(match[0])
+        return _of_day(date.fromisoformat(match[0]))
     except ValueError:
         return None
-    return Period(day, day + _TOLD_WITHIN)
+
+
+def _of_day(day: date) -> Period:
+    return Period(day, day + min(_TOLD_WITHIN, date.max - day), day=day)
 
 
 def _month(match: re.Match[str], today: date) -> Period:
     month = MONTHS.index(match["month"])
     groups = match.groupdict()
     if groups.get("year"):
-        return _whole_month(int(match["year"]), month)
+        return Period(*whole_month(int(match["year"]), month))
     if groups.get("last"):
-        return _whole_month(_last_year_of(month, today), month)
+        return Period(*whole_month(_last_year_of(month, today), month))
     return Period(month=month)
 
 
-def _whole_month(year: int, month: int) -> Period:
-    return Period(date(year, month, 1), date(year, month, calendar.monthrange(year, month)[1]))
+def whole_month(year: int, month: int) -> tuple[date, date]:
+    """Return a month's first and last day."""
+    return date(year, month, 1), date(year, month, calendar.monthrange(year, month)[1])
 
 
 def _last_year_of(month: int, today: date) -> int:
@@ -167,7 +182,7 @@ def _this_unit(match: re.Match[str], today: date) -> Period:
 def _weekday(match: re.Match[str], today: date) -> Period:
     back = (today.weekday() - WEEKDAYS.index(match["weekday"])) % 7 or 7
     day = today - timedelta(days=back)
-    return Period(day, today)
+    return Period(day, today, day=day)
 
 
 _Reader = Callable[[re.Match[str], date], "Period | None"]

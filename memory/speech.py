@@ -38,6 +38,23 @@ _SAME_SUBJECT = re.compile(
     r"|own|prefer|want)\s)",
     re.IGNORECASE,
 )
+OF_OURS = (
+    r"(?:my|our) (?:[\w'-]+ ){1,5}?(?:is|are|was|were|has|have|had|will|lives?|works?|loves?|likes?"
+    r"|wants?|died|moved|turn\w*|got)\b"
+)
+"""Tells something of somebody or something of the speaker's."""
+
+_FIRST_PERSON_CLAUSE = rf"(?:(?:i|we)\b|im |ive |(?:my|our) name's|{OF_OURS})"
+_ASKS_TO_REMEMBER = (
+    r"(?:(?:can|could|would|will) you|i (?:want|need|asked|would (?:like|love)) you to"
+    r"|i'd (?:like|love) you to|you (?:should|must|have to|need to))"
+    r" (?:(?:please|also|just|always) )?"
+    r"(?:remember|know|note(?: down)?|make a note|keep in mind|bear in mind|believe)"
+)
+_ASKS_TO_TELL = (
+    r"(?:(?:can|could|may|might) i|let me|i (?:want|wanted|would like) to|i'd like to)"
+    r" (?:(?:please|also|just) )?(?:tell you|let you know|say|mention|add)"
+)
 _LEAD_IN = re.compile(
     r"(?:(?:well|so|oh|and|but|also|actually|honestly|basically|anyway|yes|yeah|yep|no|nope|nah"
     r"|ok|okay|right|sorry|wait|hey(?: there)?|hi(?: there)?|hello(?: there)?|please|because|since"
@@ -48,7 +65,8 @@ _LEAD_IN = re.compile(
     r"|(?:i mean|i said|i was saying|i think|did you know|do you know|have i told you"
     r"|did i (?:ever )?(?:tell you|mention)"
     r"|i(?: already)? told you|(?:please )?(?:remember|note|know|keep in mind|don't forget)"
-    r"|you should know|fun fact:?)(?: that)?\s+(?=(?:i|i'm|im|i've|i'd|my|we|we're|our)\b))",
+    r"|you should know|fun fact:?)(?: that)?\s+(?=(?:i|i'm|im|i've|i'd|my|we|we're|our)\b)"
+    rf"|(?:{_ASKS_TO_REMEMBER}|{_ASKS_TO_TELL})(?: that)?,?\s+(?={_FIRST_PERSON_CLAUSE}))",
     re.IGNORECASE,
 )
 _MOST_LEAD_INS = 8
@@ -121,6 +139,8 @@ def without_lead_in(text: str) -> str:
 
     >>> without_lead_in("Oh, did you know that I moved?")
     'I moved?'
+    >>> without_lead_in("Can you remember that my son is Leo?")
+    'my son is Leo?'
     """
     for _ in range(_MOST_LEAD_INS):
         match = _LEAD_IN.match(text)

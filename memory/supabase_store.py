@@ -8,7 +8,8 @@ from typing import Any
 
 from memory.candidates import NOTHING, REACH, Candidate, Candidates
 from memory.model import TURN_KEY, Category, Memory, NewMemory, Position, check_write_id
-from memory.moments import moment_of
+from memory.moments import microseconds, moment_of
+from memory.names import NAMES, is_named_in
 from memory.store import MOST_OF_A_HISTORY, MemoryStore
 from storage.supabase_clients import SupabaseClients, execute, read_time, rows
 
@@ -41,7 +42,10 @@ class SupabaseMemoryStore(MemoryStore):
         return found[0] if found else None
 
     def candidates(self, user: str, words: Sequence[Sequence[str]], limit: int) -> Candidates:
-        """Find hits by the rarity of the words that they share, in one call."""
+        """Find hits by the rarity of the words that they share, in one call.
+
+        A name that the index leaves out, as English has a word like it, takes one more.
+        """
         if not words:
             return NOTHING
         arguments = {
@@ -51,7 +55,19 @@ class SupabaseMemoryStore(MemoryStore):
             "p_reach": REACH,
         }
         query = self._clients.client_for(user).rpc("search_memory", arguments)
-        return execute(query, lambda data: _candidates(user, data))
+        found = execute(query, lambda data: _candidates(user, data))
+        if any(not NAMES.isdisjoint(forms) for forms in words):
+            found = _with(found, self._naming(user, limit))
+        return found
+
+    def _naming(self, user: str, limit: int) -> list[Memory]:
+        named = ",".join(f"value.like.*{name.title()}*" for name in sorted(NAMES))
+        query = self._clients.client_for(user).table("memory").select(_COLUMNS)
+        query = query.eq("user_id", user).is_("superseded_at", "null").or_(named)
+        query = query.or_("expires_at.is.null,expires_at.gt.now")
+        ordered = query.order("created_at", desc=True).order("id", desc=True).limit(limit)
+        told = execute(ordered.retry(False), read_memories)
+        return [memory for memory in told if is_named_in(memory.value)]
 
     def list_memories(
         self, user: str, category: Category | None, limit: int, before: Position | None = None
@@ -186,6 +202,25 @@ def _candidates(user: str, data: Any) -> Candidates:
         return [_found(user, rows[each]) for each in ids]
 
     return Candidates(data["total"], data["frequencies"], found, read)
+
+
+def _with(stored: Candidates, told: Sequence[Memory]) -> Candidates:
+    mine = {memory.id: memory for memory in told}
+    found = [candidate for candidate in stored.found if candidate.id not in mine]
+    found += [
+        Candidate(
+            *(m.id, microseconds(m.created_at), m.session_id, m.place),
+            *("?" in m.value, m.key, m.value),
+        )
+        for m in told
+    ]
+
+    def read(ids: Sequence[str]) -> list[Memory]:
+        theirs = stored.read([each for each in ids if each not in mine])
+        by_id = {memory.id: memory for memory in theirs} | mine
+        return [by_id[each] for each in ids if each in by_id]
+
+    return stored._replace(found=found, read=read)
 
 
 def _found(user: str, row: Sequence[Any]) -> Memory:

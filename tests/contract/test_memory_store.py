@@ -225,6 +225,81 @@ def test_neighbours_that_are_superseded_or_expired_are_not_found(store, user):
     assert values(found(store, user, "cello")) == ["my cello"]
 
 
+@pytest.mark.parametrize("only_relevant", [False, True])
+def test_somebody_called_will_is_told_from_the_verb(store, user, other_user, only_relevant):
+    put(store, user, new("Will", "brother_name"), new("I went to Paris with Will", "k1"))
+    put(store, user, new("I will go to the gym", "k2"), new("Will it rain?", "k3"))
+    put(store, user, new("My willow is old", "k4"), new("Will Smith", "gone", expires_at=NOON))
+    put(store, other_user, new("Will of somebody else"))
+    both = {"Will", "I went to Paris with Will"}
+    for text in ("Who is Will?", "Tell me about Will", "And Will's name?"):
+        assert set(asked(store, user, text, only_relevant=only_relevant)) == both
+    assert asked(store, user, "Who went to Paris with Will?")[0] == "I went to Paris with Will"
+    assert asked(store, user, "Will I?") == []
+
+
+MAY, AUGUST = NOON, NOON.replace(month=8)
+AFTER = NOON.replace(month=9)
+
+
+def asked(store: MemoryStore, user: str, text: str, limit: int = 10, **how: bool) -> list[str]:
+    return values(search(store, user, text, limit, now=AFTER, **how))
+
+
+@pytest.mark.parametrize("only_relevant", [False, True])
+def test_a_question_of_nothing_but_a_time_finds_what_was_told_then(
+    store, user, other_user, only_relevant
+):
+    paris, marathon = "I went to Paris", "I ran a marathon in Oslo"
+    put(store, user, new(paris, "k1", created_at=MAY), new(marathon, "k2", created_at=AUGUST))
+    put(store, other_user, new("of somebody else", created_at=MAY))
+    for text, told in (
+        ("What did I do last May?", [paris]),
+        ("Where was I in May?", [paris]),
+        ("What did I tell you in August 2026?", [marathon]),
+        ("What did we talk about last month?", [marathon]),
+        ("What did I do in 2026?", [marathon, paris]),
+        ("What did I do in June?", []),
+        ("What did I do in May 2025?", []),
+        ("What did I tell you yesterday?", []),
+    ):
+        assert asked(store, user, text, only_relevant=only_relevant) == told
+
+
+def test_what_was_told_in_a_time_is_newest_first_and_bounded_and_current(store, user):
+    told = [new(str(n), f"k{n}", created_at=MAY + n * SECOND) for n in range(6)]
+    put(store, user, *told, new("gone", "x", created_at=MAY, expires_at=MAY + SECOND))
+    put(store, user, new("5 again", "k5", created_at=AUGUST))
+    assert asked(store, user, "What did I do last May?", 3) == ["4", "3", "2"]
+    assert asked(store, user, "What did I do last May?") == ["4", "3", "2", "1", "0"]
+
+
+def test_a_month_of_any_year_is_the_last_in_which_something_was_told(store, user):
+    put(store, user, new("2022", "k1", created_at=MAY.replace(year=2022)))
+    put(store, user, new("2024", "k2", created_at=MAY.replace(year=2024)))
+    put(store, user, new("later", "k3", created_at=AUGUST.replace(year=2025)))
+    assert asked(store, user, "Where was I in May?", 1) == ["2024"]
+    assert asked(store, user, "Where was I in May?") == ["2024"]
+
+
+def test_of_a_day_that_is_named_the_days_after_count_where_it_has_nothing(store, user):
+    put(store, user, new("that day", "k1", created_at=MAY))
+    put(store, user, new("the day after", "k2", created_at=MAY + timedelta(days=1)))
+    assert asked(store, user, "What did I do on May 8?") == ["that day"]
+    assert asked(store, user, "What did I do on May 7?") == ["the day after", "that day"]
+    assert asked(store, user, "What did I do on May 10?") == []
+
+
+def test_what_names_the_time_is_found_with_what_was_told_then(store, user):
+    put(store, user, *(new(f"in May {n}", f"k{n}", created_at=MAY) for n in range(9)))
+    put(store, user, new("I fly to Rome in June", "plan", created_at=AUGUST))
+    put(store, user, new("June was hot", "heat", created_at=NOON.replace(month=6, day=2)))
+    assert set(asked(store, user, "What will I do in June?", 2)) == {
+        "June was hot",
+        "I fly to Rome in June",
+    }
+
+
 def test_candidates_say_how_common_the_words_are(store, user, other_user):
     put(store, user, *(new(f"a dog and number {n}", f"d{n}") for n in range(4)), new("a cat", "c"))
     put(store, other_user, new("a cat and a dog"))

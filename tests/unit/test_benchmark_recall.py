@@ -54,3 +54,22 @@ def test_a_turn_that_is_found_late_counts_only_where_it_is(file):
     [conversation] = recall.read_conversations(file)
     [result] = recall.measure([conversation], lambda _: lambda _: ["D1:1", *"abcdefgh", "D2:1"])
     assert result.recall == (0.5, 1.0, 1.0)
+
+
+def test_a_question_without_a_word_finds_nothing_and_a_turn_of_any_length_is_stored(
+    file, monkeypatch, tmp_path
+):
+    given = json.loads(file.read_text())
+    [conversation] = given["conversations"]
+    conversation["turns"].append(turn("D2:2", "I sailed " + "on and " * 2_000 + "home", SECOND))
+    conversation["questions"] = [
+        {"question": "?!", "evidence": ["D1:1"], "category": 1},
+        {"question": "Who sailed home?", "evidence": ["D2:2"], "category": 1},
+    ]
+    file.write_text(json.dumps(given))
+    monkeypatch.setattr("benchmarks.report.RESULTS", tmp_path)
+    monkeypatch.setattr("sys.argv", ["recall", str(file)])
+    assert recall.main() == 0
+    written = json.loads((tmp_path / "recall-sqlite.json").read_text())
+    for search in ("FTS5, BM25", "sqlite"):
+        assert written["all"][search]["recall_at"]["20"] == 50.0

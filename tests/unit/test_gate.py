@@ -35,6 +35,45 @@ def test_what_tells_something_of_the_person_is_kept_however_it_is_put(text):
 @pytest.mark.parametrize(
     "text",
     [
+        "I want you to remember that my son is Leo",
+        "I need you to know that I am diabetic",
+        "I'd like you to remember my birthday is May 5",
+        "I would like you to keep in mind I don't eat meat.",
+        "Can you remember that I hate cilantro?",
+        "Could you please remember that my wife is called Ana?",
+        "Could you note that I moved to Porto",
+        "Will you remember I'm allergic to nuts?",
+        "Can I tell you that my mother died last week?",
+        "Okay, let me tell you my name's Ben.",
+        "May I say that I'm a vegetarian",
+        "Would you believe I got married?",
+    ],
+)
+def test_what_the_agent_is_asked_to_remember_is_kept(text):
+    assert judge(Heard(text)) is Verdict.KEPT
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Can you remember my birthday?",
+        "Can you remember what I told you?",
+        "I want you to know my secret",
+        "I want you to remember everything",
+        "Could you note that down",
+        "Can I tell you something?",
+        "Can you tell my mother a joke?",
+        "Could you remember that?",
+        "Let me tell you a joke",
+    ],
+)
+def test_asking_whether_the_agent_remembers_tells_nothing(text):
+    assert judge(Heard(text)) in (Verdict.QUESTION, Verdict.REQUEST)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
         "What's the weather like?",
         "whats the capital of peru",
         "Can you tell me a joke?",

@@ -38,6 +38,21 @@ def test_words_that_frame_a_question_weigh_less_than_what_it_is_about():
     assert kind.weight < dog.weight == 1
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Who is Will?", ["will"]),
+        ("What did Will do last May?", ["will", "last", "may"]),
+        ("Will's dog", ["will", "dog"]),
+        ("Will you sing?", ["sing"]),
+        ("What Will I Do", []),
+        ("who will sing", ["sing"]),
+    ],
+)
+def test_a_name_that_is_also_a_verb_is_a_term_by_its_capital_letter(text, expected):
+    assert terms(text) == expected
+
+
 def test_irregular_forms_have_one_stem_and_are_all_searched_for():
     assert stem("bought") == stem("buying") == stem("buy")
     assert set(forms_of("buying")) == {"buying", "buy", "bought"}
@@ -112,6 +127,51 @@ def test_a_month_without_a_year_is_that_month_of_any_year():
 def test_what_only_looks_like_a_time_is_none(text):
     found = periods_in(text, NOW)
     assert [p for p in found if p.weight == 1.0] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "helping"),
+    [
+        ("What did I do last May?", ["may"]),
+        ("Where was I in May?", ["may"]),
+        ("What did I tell you in August 2026?", ["august", "2026"]),
+        ("What did we talk about yesterday?", []),
+        ("Tell me what happened two weeks ago", []),
+        ("How did I feel on Monday?", ["feel", "monday"]),
+        ("2023-05-03", ["2023"]),
+    ],
+)
+def test_a_question_of_nothing_but_a_time_is_known_and_what_helps_to_find_it(text, helping):
+    beside = read_question(text, NOW).beside_the_time
+    assert beside is not None
+    assert [term.word for term in beside] == helping
+
+
+@pytest.mark.parametrize(
+    "text", ["Where did I travel last May?", "What is the weather today?", "What did I do?", ""]
+)
+def test_a_question_about_something_is_none_of_a_time_alone(text):
+    assert read_question(text, NOW).beside_the_time is None
+
+
+@pytest.mark.parametrize(
+    ("text", "asks"),
+    [
+        ("What did I do today?", True),
+        ("tell me about yesterday", True),
+        ("And last May?", True),
+        ("How are you today?", False),
+        ("I did it yesterday.", False),
+        ("In May.", False),
+    ],
+)
+def test_what_asks_for_something_told_is_known_from_what_is_said(text, asks):
+    assert read_question(text, NOW).asks is asks
+
+
+def test_the_last_day_of_all_is_a_period_too():
+    [period] = periods_in("9999-12-31", NOW)
+    assert period.first == period.last == period.day == date.max
 
 
 def test_a_year_narrows_down_less_than_a_day():

@@ -54,6 +54,13 @@ def test_a_search_by_name_shows_what_a_recall_would_not(memory):
     assert [m.key for m in memory.search(said)] == ["walk"]
 
 
+def test_what_only_mentions_a_time_recalls_nothing_of_that_time(memory):
+    memory.store("FACT", "walk", "The walk to work takes ten minutes")
+    for said in ("How are you today?", "I did it today.", "Today!", "Can you do it this week?"):
+        assert memory.recall(said) == []
+    assert [m.key for m in memory.recall("What did I tell you today?")] == ["walk"]
+
+
 def test_of_a_long_speech_a_memory_need_hold_only_a_part(memory):
     memory.store("FACT", "cello", "I play the cello in the city orchestra")
     said = (
