@@ -16,7 +16,8 @@ from pathlib import Path
 
 import psutil
 
-_GRACE_S = 3.0
+_GRACE_S = 10.0
+"""What is left then is left for good: a busy machine is slow to close what it closes."""
 
 _shared_threads: set[str] = set()
 _shared_pids: set[int] = set()

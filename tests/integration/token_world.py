@@ -92,6 +92,7 @@ def minting(project: SupabaseProject) -> Storage:
         "SUPABASE_SERVICE_ROLE_KEY": keys.service_role_key,
         "SUPABASE_ANON_KEY": keys.publishable_key,
         "SUPABASE_JWT_SIGNING_KEY": keys.signing_key,
+        "STORE_TIMEOUT_S": "60",  # of a hundred threads at once each gets its answer
     }
     return open_storage(Settings.from_environment(variables).store)
 
