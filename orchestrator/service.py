@@ -31,6 +31,7 @@ from sessions import (
     StateUnreachableError,
     TooManySessionsError,
 )
+from sessions.lifetime import latest_end
 from sessions.naming import namespace_room, new_namespace_session_id, new_session_id, now_ms
 
 logger = logging.getLogger("orchestrator.sessions")
@@ -101,7 +102,7 @@ class SessionService:
             user_id=livekit_identity_to_uuid(identity),
             creator=caller.creator,
             start_time=now,
-            expires_at=now + int(self._max_session_s * 1000),
+            expires_at=latest_end(now, self._max_session_s),
             user_name=user_name,
             voice_id=voice_id,
             opening_line=opening_line,

@@ -14,6 +14,7 @@ from orchestrator.rooms import Rooms
 from orchestrator.token_request import JoinWish
 from session_context import livekit_identity_to_uuid
 from sessions import SessionRecord, SessionState, SessionStyle
+from sessions.lifetime import latest_end
 from sessions.naming import (
     ROOM_PREFIX,
     new_session_id,
@@ -87,7 +88,7 @@ class TokenService:
             creator=caller.creator,
             style=SessionStyle.ENDPOINT,
             start_time=now,
-            expires_at=now + int(self._max_session_s * 1000),
+            expires_at=latest_end(now, self._max_session_s),
             user_name=wish.name or "",
             voice_id=wish.agent.voice_id,
             opening_line=wish.agent.opening_line,

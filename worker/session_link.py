@@ -26,6 +26,7 @@ from sessions import (
     StateUnreachableError,
     open_session_state,
 )
+from sessions.lifetime import latest_end
 from sessions.naming import now_ms, read_room_metadata, session_of_room
 from worker.activity import Activity
 from worker.dispatch import DispatchMetadata
@@ -259,7 +260,7 @@ class SessionLink:
             creator=creator,
             style=SessionStyle(self._metadata.style or SessionStyle.ENDPOINT),
             start_time=now,
-            expires_at=now + int(self._settings.sessions.max_session_s * 1000),
+            expires_at=latest_end(now, self._settings.sessions.max_session_s),
             user_name=self._metadata.user_name or "",
             voice_id=self._metadata.voice_id or "",
             opening_line=self._metadata.opening_line or "",

@@ -19,6 +19,7 @@ from sessions import (
     SessionState,
     SessionStyle,
 )
+from sessions.lifetime import latest_end
 from sessions.naming import now_ms, read_room_metadata
 
 logger = logging.getLogger("orchestrator.sessions")
@@ -66,7 +67,7 @@ def _record(
         creator=creator,
         style=SessionStyle.ENDPOINT,
         start_time=now,
-        expires_at=now + int(settings.sessions.max_session_s * 1000),
+        expires_at=latest_end(now, settings.sessions.max_session_s),
         dispatches=1,
         dispatched_at=now,
         connected_at=now,

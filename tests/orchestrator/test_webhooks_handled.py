@@ -256,6 +256,10 @@ async def test_a_session_that_a_token_made_is_known_from_its_room(tended):
     assert found.creator == record.creator
     assert found.style is SessionStyle.ENDPOINT
     assert found.dispatches == 1
+    longest_ms = made_settings().sessions.max_session_s * 1000
+    assert found.expires_at >= found.start_time + longest_ms + 20_000, (
+        "its agent says goodbye first"
+    )
 
 
 async def test_nobodys_secret_stands_in_an_answer_or_a_log_line(tended, caplog):

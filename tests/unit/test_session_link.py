@@ -150,6 +150,9 @@ async def test_a_person_who_comes_later_gives_a_session_of_a_token_its_identity(
     assert found is not None
     assert (found.identity, found.agent_pid) == ("bob@example.com", os.getpid())
     assert found.connected_at
+    # Its agent says goodbye first.
+    longest_ms = settings.sessions.max_session_s * 1000
+    assert found.expires_at >= found.start_time + longest_ms + 20_000
     await link.aclose()
 
 
