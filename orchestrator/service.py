@@ -90,7 +90,7 @@ class SessionService:
 
         Raises:
             BadRequestError: the name cannot be used.
-            ForbiddenError: the caller acts for nobody.
+            ForbiddenError: the caller acts for nobody, or is a namespace.
             UnavailableError: Redis, LiveKit or the spawner is out of reach.
         """
         identity = caller.user_called(user_name)
