@@ -139,7 +139,9 @@ async def _watching(
         webhooks=told,
         settings=settings,
     )
-    heard = LiveKitWebhooks(state=state, rooms=rooms, endings=cleanups, settings=settings)
+    heard = LiveKitWebhooks(
+        state=state, rooms=rooms, spawner=spawner, endings=cleanups, settings=settings
+    )
     watchdog = Watchdog(
         state=state,
         rooms=rooms,
@@ -148,7 +150,9 @@ async def _watching(
         webhooks=told,
         settings=settings,
     )
-    reconciler = Reconciler(state=state, rooms=rooms, cleanups=cleanups, settings=settings)
+    reconciler = Reconciler(
+        state=state, rooms=rooms, spawner=spawner, cleanups=cleanups, settings=settings
+    )
     await enter(told.running())
     if settings.worker.livekit_is_configured:
         for each in (cleanups, heard, watchdog, reconciler):

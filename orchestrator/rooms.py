@@ -131,6 +131,17 @@ class Rooms:
             made = await self._livekit.agent_dispatch.create_dispatch(request)
         return str(made.id)
 
+    async def dispatches(self, room: str) -> list[api.AgentDispatch]:
+        """Return the dispatches of a room; none where it is not there.
+
+        Raises:
+            UnavailableError: LiveKit is out of reach.
+        """
+        with suppress(_MissingError):
+            async with _in_reach(_DISPATCH_TIMEOUT_S):
+                return list(await self._livekit.agent_dispatch.list_dispatch(room))
+        return []
+
     async def delete_dispatches(self, room: str) -> int:
         """Delete all dispatches of a room, and return how many there were.
 

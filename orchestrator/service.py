@@ -31,6 +31,7 @@ from sessions import (
     StateUnreachableError,
     TooManySessionsError,
 )
+from sessions.lifetime import latest_end
 from sessions.naming import namespace_room, new_namespace_session_id, new_session_id, now_ms
 
 logger = logging.getLogger("orchestrator.sessions")
@@ -89,7 +90,7 @@ class SessionService:
 
         Raises:
             BadRequestError: the name cannot be used.
-            ForbiddenError: the caller acts for nobody.
+            ForbiddenError: the caller acts for nobody, or is a namespace.
             UnavailableError: Redis, LiveKit or the spawner is out of reach.
         """
         identity = caller.user_called(user_name)
@@ -101,7 +102,7 @@ class SessionService:
             user_id=livekit_identity_to_uuid(identity),
             creator=caller.creator,
             start_time=now,
-            expires_at=now + int(self._max_session_s * 1000),
+            expires_at=latest_end(now, self._max_session_s),
             user_name=user_name,
             voice_id=voice_id,
             opening_line=opening_line,

@@ -7,13 +7,20 @@ session when it starts.
 from __future__ import annotations
 
 from config import Settings
-from orchestrator.callers import Caller, CallerKind, Callers, new_anonymous_identity
-from orchestrator.errors import NotFoundError
+from orchestrator.callers import (
+    NAMESPACE_SESSIONS,
+    Caller,
+    CallerKind,
+    Callers,
+    new_anonymous_identity,
+)
+from orchestrator.errors import ForbiddenError, NotFoundError
 from orchestrator.join_tokens import JoinTokens
 from orchestrator.rooms import Rooms
 from orchestrator.token_request import JoinWish
 from session_context import livekit_identity_to_uuid
 from sessions import SessionRecord, SessionState, SessionStyle
+from sessions.lifetime import latest_end
 from sessions.naming import (
     ROOM_PREFIX,
     new_session_id,
@@ -57,10 +64,13 @@ class TokenService:
 
         Raises:
             BadRequestError: the identity is of a reserved prefix.
-            ForbiddenError: the identity is somebody else's, or the caller acts for nobody.
+            ForbiddenError: the identity is somebody else's, or the caller acts for nobody, or a
+                namespace asks for a room of no session.
             NotFoundError: the room is another caller's, or its session has ended.
             UnavailableError: it cannot be said whose the room is, or LiveKit is not configured.
         """
+        if caller.kind is CallerKind.NAMESPACE:
+            await self._refuse_new_session(wish.room)
         record = await self._record(caller, wish)
         if wish.room is not None:
             await self._check(caller, record.room)
@@ -76,6 +86,11 @@ class TokenService:
             ),
         )
 
+    async def _refuse_new_session(self, room: str | None) -> None:
+        """Refuse a room that is not of a session: its own would be made by who joins."""
+        if room is None or not await self._is_of_a_session(room):
+            raise ForbiddenError(NAMESPACE_SESSIONS)
+
     async def _record(self, caller: Caller, wish: JoinWish) -> SessionRecord:
         identity = _identity(caller, wish)
         session_id, now = new_session_id(), now_ms()
@@ -87,7 +102,7 @@ class TokenService:
             creator=caller.creator,
             style=SessionStyle.ENDPOINT,
             start_time=now,
-            expires_at=now + int(self._max_session_s * 1000),
+            expires_at=latest_end(now, self._max_session_s),
             user_name=wish.name or "",
             voice_id=wish.agent.voice_id,
             opening_line=wish.agent.opening_line,

@@ -27,6 +27,7 @@ from sessions import (
     TaskState,
     open_session_state,
 )
+from sessions.lifetime import latest_end
 from sessions.naming import now_ms, read_room_metadata, session_of_room
 from worker.activity import Activity
 from worker.dispatch import DispatchMetadata
@@ -154,9 +155,17 @@ class SessionLink:
 
     @property
     def age_s(self) -> float:
-        """For how long the session has lasted, in seconds; 0 where nobody knows."""
+        """For how long the session has lasted, in seconds; 0 where nobody knows.
+
+        Without Redis its room, which is as old as the session or younger, says so.
+        """
         record = self._seat.record if self._state is not None else None
-        return max(0.0, (now_ms() - record.start_time) / 1000) if record is not None else 0.0
+        if record is not None:
+            began_at = record.start_time / 1000
+        else:
+            is_ours = self.session_id is not None and self._mark.get("session") == self.session_id
+            began_at = self._ctx.job.room.creation_time if is_ours else 0
+        return max(0.0, now_ms() / 1000 - began_at) if began_at else 0.0
 
     def joined(self, identity: str) -> None:
         """Note that the person is there."""
@@ -271,7 +280,7 @@ class SessionLink:
             creator=creator,
             style=SessionStyle(self._metadata.style or SessionStyle.ENDPOINT),
             start_time=now,
-            expires_at=now + int(self._settings.sessions.max_session_s * 1000),
+            expires_at=latest_end(now, self._settings.sessions.max_session_s),
             user_name=self._metadata.user_name or "",
             voice_id=self._metadata.voice_id or "",
             opening_line=self._metadata.opening_line or "",

@@ -3,6 +3,7 @@
 from orchestrator.callers.caller import (
     ANONYMOUS_PREFIX,
     NAMESPACE_PREFIX,
+    NAMESPACE_SESSIONS,
     RESERVED_PREFIXES,
     Caller,
     CallerKind,
@@ -15,6 +16,7 @@ from orchestrator.callers.identification import Callers
 __all__ = [
     "ANONYMOUS_PREFIX",
     "NAMESPACE_PREFIX",
+    "NAMESPACE_SESSIONS",
     "RESERVED_PREFIXES",
     "Caller",
     "CallerKind",

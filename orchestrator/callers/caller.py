@@ -16,6 +16,9 @@ ANONYMOUS_PREFIX = "anon:"
 RESERVED_PREFIXES = (NAMESPACE_PREFIX, ANONYMOUS_PREFIX)
 """Identities that we hand out ourselves, so that nobody may name one as theirs."""
 
+NAMESPACE_SESSIONS = "a namespace creates its sessions by POST /api/v1/sessions"
+"""Where MAX_SESSIONS_PER_USER counts them."""
+
 _CREATOR_LENGTH = 32
 
 
@@ -72,10 +75,11 @@ class Caller:
 
         Raises:
             BadRequestError: the name has a reserved prefix.
-            ForbiddenError: the caller acts for nobody.
+            ForbiddenError: the caller acts for nobody, or is a namespace.
         """
-        own = self.kind in (CallerKind.USER, CallerKind.NAMESPACE)
-        return self.user_for(None if own else name, field="userName")
+        if self.kind is CallerKind.NAMESPACE:
+            raise ForbiddenError(NAMESPACE_SESSIONS)
+        return self.user_for(None if self.kind is CallerKind.USER else name, field="userName")
 
     def may_reach(self, record: SessionRecord) -> bool:
         """Whether the caller may see and end a session: its creator may, and operators.

@@ -64,8 +64,7 @@ class Callers:
             UnavailableError: the credential cannot be checked now.
         """
         namespace = request.headers.get(NAMESPACE_HEADER)
-        credential = _credential(request)
-        caller = await self._by_credential(credential) if credential else None
+        caller = await self.with_credential(request)
         if namespace is not None:
             self._refuse_unchecked(request, caller)
             key_hash = request.headers.get(KEY_HASH_HEADER, "")
@@ -76,6 +75,16 @@ class Callers:
             identity = self._cookie.identity_of(request, response)
             return Caller(CallerKind.DEVELOPMENT, self._creator("dev:"), identity)
         raise UnauthorizedError(_MISSING)
+
+    async def with_credential(self, request: HTTPConnection) -> Caller | None:
+        """Return whose API key, operator key or token a request has; None where it has none.
+
+        Raises:
+            UnauthorizedError: it is not valid.
+            UnavailableError: it cannot be checked now.
+        """
+        credential = _credential(request)
+        return await self._by_credential(credential) if credential else None
 
     async def namespace(
         self, namespace_id: str, key_hash: str, *, vouched_by: Caller | None = None

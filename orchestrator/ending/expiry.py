@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from config import Settings
 from sessions import SessionRecord, SessionState, SessionStyle
+from sessions.lifetime import latest_end
 
 _PAGE = 200
-_MARGIN_S = 30.0
-"""The agent ends a session that has lasted for MAX_SESSION_S itself, and says goodbye first."""
 
 
 def is_over(record: SessionRecord, settings: Settings, now_ms: int) -> bool:
     """Return whether a session has lasted as long as it may."""
     if record.expires_at and now_ms >= record.expires_at:
         return True
-    longest_s = settings.sessions.max_session_s + _MARGIN_S
     since = record.connected_at or record.start_time
-    return record.style is not SessionStyle.NAMESPACE and now_ms >= since + longest_s * 1000
+    longest = latest_end(since, settings.sessions.max_session_s)
+    return record.style is not SessionStyle.NAMESPACE and now_ms >= longest
 
 
 def awaits_client_in_vain(record: SessionRecord, settings: Settings, now_ms: int) -> bool:

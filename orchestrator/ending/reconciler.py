@@ -23,6 +23,7 @@ from orchestrator.ending.owners import new_owner
 from orchestrator.ending.rounds import rounds
 from orchestrator.errors import OrchestratorError
 from orchestrator.rooms import Rooms
+from orchestrator.spawners.spawner import Spawner
 from sessions import SessionRecord, SessionsError, SessionState
 from sessions.naming import ROOM_PREFIX, namespace_room, now_ms, read_room_metadata
 
@@ -38,15 +39,23 @@ class Reconciler:
     Args:
         state: the state of sessions.
         rooms: LiveKit's rooms.
+        spawner: brings agents where LiveKit's dispatch does not.
         cleanups: ends sessions, and what belongs to none.
         settings: RECONCILE_EVERY_S, RECONCILE_AGE_S.
     """
 
     def __init__(
-        self, *, state: SessionState, rooms: Rooms, cleanups: Cleanups, settings: Settings
+        self,
+        *,
+        state: SessionState,
+        rooms: Rooms,
+        spawner: Spawner,
+        cleanups: Cleanups,
+        settings: Settings,
     ) -> None:
         self._state = state
         self._rooms = rooms
+        self._spawner = spawner
         self._cleanups = cleanups
         self._settings = settings
         self._every_s = settings.orchestrator.reconcile_every_s
@@ -120,14 +129,20 @@ class Reconciler:
         records = self._state.records
         if await records.get(session_id) or await records.of_room(room):
             return
-        if not self._state.shared and await self._adopt(room):
-            return  # this process was started anew, and knew of no session
+        if await self._adopt(room):
+            return  # a webhook was lost, or without Redis this process was started anew
         self._found("room without a session", session_id)
         orphan = SessionRecord(session_id, room, identity="", user_id="", creator=creator)
         await self._cleanups.begin_orphan(orphan, Reason.SERVER_ERROR, asked_by=_ASKED_BY)
 
     async def _adopt(self, room: str) -> bool:
-        return await adopt(room, state=self._state, rooms=self._rooms, settings=self._settings)
+        return await adopt(
+            room,
+            state=self._state,
+            rooms=self._rooms,
+            spawner=self._spawner,
+            settings=self._settings,
+        )
 
     async def _check_processes(self) -> None:
         reporting = await self._state.agents.reporting()

@@ -10,7 +10,8 @@ from pydantic import BaseModel, Field
 
 from orchestrator.answers import problems
 from orchestrator.callers import Caller, CallerKind, CurrentCaller
-from orchestrator.errors import ForbiddenError
+from orchestrator.callers.identification import NAMESPACE_HEADER
+from orchestrator.errors import BadRequestError, ForbiddenError
 from orchestrator.routes.entry import (
     DOCUMENTED_CREDENTIALS,
     DOCUMENTED_NAMESPACE,
@@ -39,7 +40,9 @@ class CreateRequest(BaseModel):
     """Which namespace a session is for, and what the device is."""
 
     namespace_id: NamespaceId
-    key_hash: KeyHash = Field("", description="the namespace's registered key hash")
+    key_hash: KeyHash = Field(
+        "", description="the namespace's registered key hash; a back end needs none"
+    )
     device_type: Label = ""
     client_version: Label = ""
 
@@ -128,7 +131,13 @@ async def _address_counted(request: Request) -> None:
 )
 async def create(body: CreateRequest, request: Request, parts: AppParts) -> Created:
     """Create a session; its client must connect within CONNECT_WITHIN_S seconds."""
-    namespace = await parts.callers.namespace(body.namespace_id, body.key_hash)
+    if request.headers.get(NAMESPACE_HEADER, body.namespace_id) != body.namespace_id:
+        raise BadRequestError(f"namespace_id: {NAMESPACE_HEADER} names another one")
+    namespace = await parts.callers.namespace(
+        body.namespace_id,
+        body.key_hash,
+        vouched_by=await parts.callers.with_credential(request),
+    )
     await parts.limits.spend("sessions", f"caller:{namespace.creator}")
     device = Device(body.device_type, body.client_version)
     record = await parts.sessions.create(namespace, body.namespace_id, device)

@@ -13,6 +13,7 @@ from connection_events import Reason
 from orchestrator.ending.adopting import adopt
 from orchestrator.ending.report import Endings
 from orchestrator.rooms import Rooms
+from orchestrator.spawners.spawner import Spawner
 from sessions import SessionRecord, SessionState
 from sessions.naming import now_ms, read_room_metadata, session_of_room
 
@@ -29,6 +30,7 @@ class Happenings:
     Args:
         state: the state of sessions.
         rooms: LiveKit's rooms, which are asked what is true now.
+        spawner: brings agents where LiveKit's dispatch does not.
         endings: ends sessions.
         settings: RECONNECT_GRACE_S, READY_WITHIN_S.
         later: takes over what nobody waits for.
@@ -39,12 +41,14 @@ class Happenings:
         *,
         state: SessionState,
         rooms: Rooms,
+        spawner: Spawner,
         endings: Endings,
         settings: Settings,
         later: Callable[[Coroutine[Any, Any, None]], None],
     ) -> None:
         self._state = state
         self._rooms = rooms
+        self._spawner = spawner
         self._endings = endings
         self._settings = settings
         self._later = later
@@ -115,14 +119,24 @@ class Happenings:
             await self._rooms.delete(name)
 
     async def _adopt(self, room: str) -> None:
+        job_notes_it = self._state.shared and self._spawner.dispatches
+        if not job_notes_it and await self._adopt_now(room):
+            return
         if self._state.shared:
             self._later(self._adopt_unless_job_does(room))
-        else:
-            await adopt(room, state=self._state, rooms=self._rooms, settings=self._settings)
 
     async def _adopt_unless_job_does(self, room: str) -> None:
         await asyncio.sleep(self._settings.orchestrator.ready_within_s)
-        await adopt(room, state=self._state, rooms=self._rooms, settings=self._settings)
+        await self._adopt_now(room)
+
+    async def _adopt_now(self, room: str) -> bool:
+        return await adopt(
+            room,
+            state=self._state,
+            rooms=self._rooms,
+            spawner=self._spawner,
+            settings=self._settings,
+        )
 
     async def _note_joined(self, event: api.WebhookEvent, record: SessionRecord) -> None:
         changes: dict[str, int] = {}

@@ -19,6 +19,7 @@ from config import Settings
 from orchestrator.ending.report import Endings
 from orchestrator.errors import OrchestratorError
 from orchestrator.rooms import Rooms
+from orchestrator.spawners.spawner import Spawner
 from orchestrator.webhooks.happenings import Happenings
 from orchestrator.webhooks.metrics import RECEIVED
 from orchestrator.webhooks.verifying import WebhookVerifier
@@ -49,12 +50,19 @@ class LiveKitWebhooks:
     Args:
         state: the state of sessions.
         rooms: LiveKit's rooms, which are asked before anything is ended.
+        spawner: brings agents where LiveKit's dispatch does not.
         endings: ends sessions.
         settings: the LiveKit key, WEBHOOK_ALLOW_UNSIGNED, RECONNECT_GRACE_S.
     """
 
     def __init__(
-        self, *, state: SessionState, rooms: Rooms, endings: Endings, settings: Settings
+        self,
+        *,
+        state: SessionState,
+        rooms: Rooms,
+        spawner: Spawner,
+        endings: Endings,
+        settings: Settings,
     ) -> None:
         self._state = state
         self._verifier = WebhookVerifier(
@@ -63,7 +71,12 @@ class LiveKitWebhooks:
             allow_unsigned=settings.orchestrator.webhook_allow_unsigned,
         )
         self._happenings = Happenings(
-            state=state, rooms=rooms, endings=endings, settings=settings, later=self._own
+            state=state,
+            rooms=rooms,
+            spawner=spawner,
+            endings=endings,
+            settings=settings,
+            later=self._own,
         )
         self._tasks: set[asyncio.Task[None]] = set()
 

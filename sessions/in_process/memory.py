@@ -11,9 +11,13 @@ from sessions.model import SessionRecord, Task
 
 V = TypeVar("V")
 
+_LEAST_SWEPT = 64
+
 
 class Expiring(Generic[V]):
     """A dict whose entries go when their time is over.
+
+    Those that nobody asks for again go once they are as many as those that live.
 
     Args:
         clock: seconds, only ever growing.
@@ -22,10 +26,13 @@ class Expiring(Generic[V]):
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._entries: dict[str, tuple[float, V]] = {}
+        self._sweep_above = _LEAST_SWEPT
 
     def put(self, key: str, value: V, for_s: float) -> None:
         """Keep a value for so many seconds."""
         self._entries[key] = (self._clock() + for_s, value)
+        if len(self._entries) > self._sweep_above:
+            self._sweep_above = max(_LEAST_SWEPT, 2 * len(self.live()))
 
     def get(self, key: str) -> V | None:
         """Return a value whose time is not over, or None."""

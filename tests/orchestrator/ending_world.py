@@ -70,6 +70,7 @@ class RememberedRoom:
     created_at: float = field(default_factory=time.time)
     people: dict[str, Present] = field(default_factory=dict)
     dispatches: list[int] = field(default_factory=list)
+    made_with: list[api.AgentDispatch] = field(default_factory=list)
 
 
 class RememberedRooms(Rooms):
@@ -105,6 +106,10 @@ class RememberedRooms(Rooms):
         self.rooms[record.room].dispatches.append(attempt)
         return f"AD_{attempt}"
 
+    async def dispatches(self, room: str) -> list[api.AgentDispatch]:
+        self._reach()
+        return self.rooms[room].made_with
+
     async def delete_dispatches(self, room: str) -> int:
         self._reach()
         return 0
@@ -133,6 +138,19 @@ class RememberedRooms(Rooms):
             api.Room(name=name, metadata=room.metadata, creation_time=int(room.created_at))
             for name, room in self.rooms.items()
         ]
+
+
+class RememberedTasks(DispatchSpawner):
+    """Brings agents by tasks, as Celery does, and not by LiveKit's dispatch."""
+
+    dispatches = False
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[SessionRecord, int]] = []
+
+    async def spawn(self, record: SessionRecord, *, attempt: int) -> str:
+        self.sent.append((record, attempt))
+        return f"{record.id}.{attempt}"
 
 
 class SaidWebhooks(SessionWebhooks):

@@ -23,7 +23,9 @@ from devstack.participant import Participant, access_token
 from devstack.servers.celery import CeleryWorker
 from devstack.servers.livekit import LiveKitInfo, LiveKitServer
 from memory import open_memory_store
+from orchestrator.ending.adopting import adopt
 from orchestrator.errors import UnavailableError
+from orchestrator.join_tokens import JoinTokens
 from orchestrator.rooms import Rooms
 from orchestrator.spawners.celery import CelerySpawner
 from orchestrator.spawners.celery_settings import configuration
@@ -33,6 +35,7 @@ from sessions.in_redis import RedisSessionState
 from sessions.naming import new_session_id, now_ms
 from storage import open_storage
 from tests import leaks
+from tests.orchestrator.ending_world import a_session
 from tests.services import started
 
 APPLICATION = "orchestrator.spawners.celery_app"
@@ -184,6 +187,28 @@ async def test_an_agent_that_celery_brings_serves_the_person_and_remembers_them(
     with closing(storage):
         kept = open_memory_store(storage).list_memories(record.user_id, None, 50)
     assert any("teal" in memory.value for memory in kept)
+
+
+async def test_who_joins_with_a_token_gets_their_agent_from_celery(world, lasting_worker):
+    record = a_session(identity="dora@example.com", opening_line="Hello from the token.")
+    tokens = JoinTokens(world.livekit.api_key, world.livekit.api_secret)
+    asked = world.rooms.configuration(record, agent_name=None)
+    token = tokens.make(room=record.room, identity=record.identity, room_config=asked)
+
+    async def adopted() -> bool:
+        return await adopt(
+            record.room,
+            state=world.state,
+            rooms=world.rooms,
+            spawner=world.spawner,
+            settings=Settings.from_environment(world.variables),
+        )
+
+    async with Participant(world.livekit, token) as person:
+        await until(adopted, within_s=READY_S)
+        assert (await person.hear(READY_S)).text == "Hello from the token."
+        process = await world.agent_of(record)
+    await is_gone(process)
 
 
 async def test_a_revoked_task_ends_its_agent(world, lasting_worker):

@@ -10,11 +10,14 @@ import pytest
 from connection_events import Reason
 from orchestrator.ending.cleanup import Cleanups
 from orchestrator.ending.reconciler import Reconciler
+from orchestrator.spawners.dispatch import DispatchSpawner
+from orchestrator.spawners.spawner import Spawner
 from sessions import AgentProcess, Gone, SessionRecord
 from sessions.in_process import ProcessSessionState
 from sessions.naming import now_ms
 from tests.orchestrator.ending_world import (
     ALICE,
+    RememberedTasks,
     World,
     a_person,
     a_session,
@@ -32,14 +35,21 @@ def old() -> int:
     return now_ms() - OLD_S * 1000
 
 
-def reconciling(tended: World, cleanups: Cleanups, **variables: str) -> Reconciler:
-    settings = made_settings(**variables)
-    return Reconciler(state=tended.state, rooms=tended.rooms, cleanups=cleanups, settings=settings)
+def reconciling(
+    tended: World, cleanups: Cleanups, spawner: Spawner | None = None, **variables: str
+) -> Reconciler:
+    return Reconciler(
+        state=tended.state,
+        rooms=tended.rooms,
+        spawner=spawner or DispatchSpawner(tended.rooms),
+        cleanups=cleanups,
+        settings=made_settings(**variables),
+    )
 
 
-async def reconcile(tended: World, **variables: str) -> None:
+async def reconcile(tended: World, spawner: Spawner | None = None, **variables: str) -> None:
     async with tended.cleaning() as cleanups:
-        await reconciling(tended, cleanups, **variables).reconcile()
+        await reconciling(tended, cleanups, spawner, **variables).reconcile()
 
 
 async def test_a_session_without_a_room_ends(tended):
@@ -142,13 +152,23 @@ async def test_what_a_killed_agent_left_in_the_room_is_removed(tended):
     assert tended.rooms.removed == ["ghost"]
 
 
-async def test_without_redis_a_conversation_survives_the_orchestrators_restart(lone_world):
+async def test_a_conversation_that_nobody_knows_of_survives(tended):
+    """Without Redis the orchestrator was started anew; with it, a webhook was lost."""
     record = a_session()
-    lone_world.rooms.open(record, a_person(), an_agent(), age_s=OLD_S)
-    await reconcile(lone_world)
-    found = await lone_world.state.records.get(record.id)
+    tended.rooms.open(record, a_person(), an_agent(), age_s=OLD_S)
+    await reconcile(tended)
+    found = await tended.state.records.get(record.id)
     assert found.identity == ALICE
-    assert record.room in lone_world.rooms.rooms
+    assert record.room in tended.rooms.rooms
+
+
+async def test_a_person_whose_webhook_was_lost_gets_their_agent_where_tasks_bring_it(tended):
+    record = a_session()
+    tended.rooms.open(record, a_person(), age_s=OLD_S)
+    tasks = RememberedTasks()
+    await reconcile(tended, tasks)
+    assert [(sent.id, attempt) for sent, attempt in tasks.sent] == [(record.id, 1)]
+    assert record.room in tended.rooms.rooms
 
 
 async def test_one_room_that_cannot_be_asked_about_does_not_stop_the_others(lone_world):

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from livekit import api
 
 from orchestrator.ending.reconciler import Reconciler
+from orchestrator.spawners.dispatch import DispatchSpawner
 from orchestrator.webhooks.incoming import LiveKitWebhooks
 from sessions import SessionRecord
 from sessions.in_process import ProcessSessionState
@@ -84,14 +85,22 @@ async def _check(story: Story) -> None:
         given_settings = made_settings(RECONNECT_GRACE_S="0.001")
         async with world.cleaning() as cleanups:
             webhooks = LiveKitWebhooks(
-                state=world.state, rooms=world.rooms, endings=cleanups, settings=given_settings
+                state=world.state,
+                rooms=world.rooms,
+                spawner=DispatchSpawner(world.rooms),
+                endings=cleanups,
+                settings=given_settings,
             )
             async with webhooks.running():
                 for number in story.heard:
                     await send(webhooks, sent[number % len(sent)])
                 await until(lambda: _is_quiet(webhooks))
             reconciler = Reconciler(
-                state=world.state, rooms=world.rooms, cleanups=cleanups, settings=given_settings
+                state=world.state,
+                rooms=world.rooms,
+                spawner=DispatchSpawner(world.rooms),
+                cleanups=cleanups,
+                settings=given_settings,
             )
             await reconciler.reconcile()
         lives = await world.state.records.get(record.id) is not None

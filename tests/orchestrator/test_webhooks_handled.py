@@ -13,12 +13,15 @@ from livekit import api
 from connection_events import Reason
 from orchestrator.errors import OrchestratorError
 from orchestrator.rooms import Present
+from orchestrator.spawners.dispatch import DispatchSpawner
+from orchestrator.spawners.spawner import Spawner
 from orchestrator.webhooks.incoming import LiveKitWebhooks
-from sessions import SessionStyle, StateUnreachableError
-from sessions.naming import new_session_id, now_ms
+from sessions import SessionRecord, SessionStyle, StateUnreachableError
+from sessions.naming import dispatch_metadata, new_session_id, now_ms
 from tests.orchestrator.ending_world import (
     ALICE,
     SECRET,
+    RememberedTasks,
     World,
     a_person,
     a_session,
@@ -34,13 +37,19 @@ VANISHED = api.DisconnectReason.SIGNAL_CLOSE
 
 
 @asynccontextmanager
-async def taking(tended: World, **variables: str) -> AsyncIterator[LiveKitWebhooks]:
+async def taking(
+    tended: World, spawner: Spawner | None = None, **variables: str
+) -> AsyncIterator[LiveKitWebhooks]:
     """Webhooks come to this tended, until what follows from them is done."""
     given = {"RECONNECT_GRACE_S": "0.1", "READY_WITHIN_S": "0.1", **variables}
     settings = made_settings(**given)
     async with tended.cleaning() as cleanups:
         webhooks = LiveKitWebhooks(
-            state=tended.state, rooms=tended.rooms, endings=cleanups, settings=settings
+            state=tended.state,
+            rooms=tended.rooms,
+            spawner=spawner or DispatchSpawner(tended.rooms),
+            endings=cleanups,
+            settings=settings,
         )
         async with webhooks.running():
             yield webhooks
@@ -256,6 +265,45 @@ async def test_a_session_that_a_token_made_is_known_from_its_room(tended):
     assert found.creator == record.creator
     assert found.style is SessionStyle.ENDPOINT
     assert found.dispatches == 1
+    longest_ms = made_settings().sessions.max_session_s * 1000
+    assert found.expires_at >= found.start_time + longest_ms + 20_000, (
+        "its agent says goodbye first"
+    )
+
+
+def dispatched(record: SessionRecord, name: str = "") -> api.AgentDispatch:
+    """The dispatch that a token gives the room that it makes."""
+    return api.AgentDispatch(agent_name=name, metadata=dispatch_metadata(record, attempt=1))
+
+
+async def test_where_tasks_bring_agents_one_is_sent_as_soon_as_somebody_joins(tended):
+    record = a_session(voice_id="alloy", opening_line="Good morning!", user_name="Alice")
+    tended.rooms.open(record)
+    tended.rooms.rooms[record.room].made_with.append(dispatched(record))
+    tasks = RememberedTasks()
+    async with taking(tended, tasks, READY_WITHIN_S="1") as webhooks:
+        await send(webhooks, an_event("room_started", record))
+        assert tasks.sent == []
+        tended.rooms.rooms[record.room].people[ALICE] = a_person()
+        for _ in range(2):
+            await send(webhooks, an_event("participant_joined", record))
+        ((sent, attempt),) = tasks.sent
+        assert attempt == 1
+    assert (sent.id, sent.identity, sent.user_name) == (record.id, ALICE, "Alice")
+    assert (sent.voice_id, sent.opening_line) == ("alloy", "Good morning!")
+    assert await tended.state.records.get(record.id) == sent
+
+
+@pytest.mark.parametrize("name", ["", "somebody-elses"], ids=["one is there", "another is asked"])
+async def test_where_tasks_bring_agents_none_is_sent_beside_another(tended, name):
+    record = a_session()
+    tended.rooms.open(record, a_person(), *([] if name else [an_agent()]))
+    tended.rooms.rooms[record.room].made_with.append(dispatched(record, name))
+    tasks = RememberedTasks()
+    async with taking(tended, tasks) as webhooks:
+        await send(webhooks, an_event("participant_joined", record))
+        assert await tended.state.records.get(record.id) is not None
+    assert tasks.sent == []
 
 
 async def test_nobodys_secret_stands_in_an_answer_or_a_log_line(tended, caplog):

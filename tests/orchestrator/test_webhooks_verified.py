@@ -116,6 +116,14 @@ def test_what_is_signed_and_no_event_is_a_bad_request(body):
         read(body, signature=hmac_of(body))
 
 
+def test_what_is_signed_and_no_text_is_a_bad_request():
+    body = b"\xff\xfe"
+    with pytest.raises(BadRequestError):
+        read(body, authorization=token_for(body))
+    with pytest.raises(BadRequestError):
+        read(body, signature=hmac_of(body))
+
+
 @given(body=st.binary(max_size=200), header=st.text(max_size=100), hmac_given=st.booleans())
 def test_no_bytes_and_no_header_make_anything_else_of_it(body, header, hmac_given):
     name = "signature" if hmac_given else "authorization"

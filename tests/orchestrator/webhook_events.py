@@ -47,20 +47,24 @@ def an_event(
     return str(MessageToJson(event))
 
 
-def token_for(body: str, *, key: str = KEY, secret: str = SECRET) -> str:
+def token_for(body: str | bytes, *, key: str = KEY, secret: str = SECRET) -> str:
     """The JWT with which LiveKit signs a body."""
-    digest = base64.b64encode(hashlib.sha256(body.encode()).digest()).decode()
+    digest = base64.b64encode(hashlib.sha256(_raw(body)).digest()).decode()
     return api.AccessToken(key, secret).with_sha256(digest).to_jwt()
 
 
-def hmac_of(body: str, secret: str = SECRET) -> str:
+def hmac_of(body: str | bytes, secret: str = SECRET) -> str:
     """What older senders put into X-LiveKit-Signature."""
-    return hmac.new(secret.encode(), body.encode(), hashlib.sha256).hexdigest()
+    return hmac.new(secret.encode(), _raw(body), hashlib.sha256).hexdigest()
 
 
 async def send(webhooks: LiveKitWebhooks, body: str) -> dict[str, str]:
     """Let a webhook come as LiveKit sends it."""
     return await webhooks.receive(body.encode(), authorization=token_for(body), signature=None)
+
+
+def _raw(body: str | bytes) -> bytes:
+    return body if isinstance(body, bytes) else body.encode()
 
 
 def plain(**fields: Any) -> str:

@@ -25,9 +25,12 @@ from worker.session_link import SessionLink
 class Job:
     """A job whose room and end are noted instead of brought about."""
 
-    def __init__(self, room: str, metadata: str = "") -> None:
+    def __init__(self, room: str, metadata: str = "", creation_time: int = 0) -> None:
         self.job = SimpleNamespace(
-            id="AJ_1", room=SimpleNamespace(name=room, metadata=metadata, sid="RM_1")
+            id="AJ_1",
+            room=SimpleNamespace(
+                name=room, metadata=metadata, sid="RM_1", creation_time=creation_time
+            ),
         )
         self.proc = SimpleNamespace(executor_type=JobExecutorType.PROCESS)
         self.room: rtc.EventEmitter[str] = rtc.EventEmitter()
@@ -124,6 +127,18 @@ async def test_a_room_of_no_session_is_as_it_was(settings, record, url):
     assert Registry(settings.store.data_dir).entries() == []
 
 
+@pytest.mark.parametrize(("created_s_ago", "at_least", "below"), [(100, 99, 160), (None, 0, 1)])
+async def test_without_redis_a_session_is_as_old_as_its_room(
+    data_dir, record, created_s_ago, at_least, below
+):
+    created = int(now_ms() / 1000) - created_s_ago if created_s_ago is not None else 0
+    settings = Settings.from_environment({"DATA_DIR": str(data_dir)})
+    link = link_of(Job(record.room, room_metadata(record), created), settings)
+    assert at_least <= link.age_s < below
+    strangers = link_of(Job(record.room, "", created), settings)
+    assert strangers.age_s == 0
+
+
 async def test_a_job_of_an_ended_session_deletes_the_room_and_leaves(state, settings, record):
     await state.records.fence(record.id)
     job = Job(record.room)
@@ -150,6 +165,9 @@ async def test_a_person_who_comes_later_gives_a_session_of_a_token_its_identity(
     assert found is not None
     assert (found.identity, found.agent_pid) == ("bob@example.com", os.getpid())
     assert found.connected_at
+    # Its agent says goodbye first.
+    longest_ms = settings.sessions.max_session_s * 1000
+    assert found.expires_at >= found.start_time + longest_ms + 20_000
     await link.aclose()
 
 

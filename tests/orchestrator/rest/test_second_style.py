@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 
+import httpx
 import pytest
 
 from sessions import SessionStatus, Task, TaskState
@@ -16,8 +17,11 @@ from tests.orchestrator.rest.world import (
     PRODUCTION,
     World,
     as_namespace,
+    bearer,
+    claims_of,
     key_hash_of,
     orchestrating,
+    user_token,
 )
 
 
@@ -78,6 +82,32 @@ async def test_fifty_creates_at_once_never_exceed_the_maximum(registered: World)
     path = f"/api/v1/sessions/{ended}"
     assert (await registered.client.delete(path, headers=headers_of(registered.acme))).is_success
     assert (await registered.create(registered.acme)).status_code == 201
+
+
+async def test_no_other_route_makes_a_namespace_a_session(registered: World):
+    headers = headers_of(registered.acme)
+    body = {"userName": "Alice"}
+    answers = [
+        await registered.client.post("/api/session/start", json=body, headers=headers),
+        await registered.token(headers=headers),
+        await registered.token(headers=headers, room_name="lounge"),
+    ]
+    for answer in answers:
+        assert answer.status_code == 403
+        assert "POST /api/v1/sessions" in answer.json()["detail"]
+    everything = await registered.parts.state.records.page(None, 10_000)
+    assert not [each for each in everything if each.identity == f"ns:{registered.acme}"]
+
+
+async def test_a_namespace_may_join_the_room_of_its_own_session(registered: World):
+    created = (await registered.create(registered.acme)).json()
+    room = f"session_{created['id']}"
+    answer = await registered.token(headers=headers_of(registered.acme), room_name=room)
+    assert answer.status_code == 201
+    claims = claims_of(answer.json()["participant_token"], registered.livekit)
+    assert (claims["video"]["room"], claims["sub"]) == (room, f"ns:{registered.acme}")
+    other = await registered.token(headers=headers_of(registered.other), room_name=room)
+    assert other.status_code == 404
 
 
 async def test_a_session_is_shown_with_what_is_counted(registered: World):
@@ -204,6 +234,39 @@ async def test_a_back_end_acts_for_a_namespace_that_it_names(registered: World):
     named = {**BACKEND, "X-Namespace-Id": registered.acme}
     assert (await registered.client.get(path, headers=named)).status_code == 200
     assert (await registered.client.get(path, headers=BACKEND)).status_code == 404
+
+
+async def created_by(world: World, headers: dict[str, str], **more: str) -> httpx.Response:
+    body = {"namespace_id": world.acme, **more}
+    return await world.client.post("/api/v1/sessions", json=body, headers=headers)
+
+
+@pytest.mark.parametrize("registers", [True, False], ids=["registered", "unknown"])
+async def test_a_back_end_creates_a_session_for_a_namespace(registered: World, registers):
+    if not registers:
+        registered.acme = f"new-{uuid.uuid4().hex[:8]}"
+    named = {**BACKEND, "X-Namespace-Id": registered.acme}
+    made = [await created_by(registered, headers) for headers in (BACKEND, named) * 3]
+    assert [answer.status_code for answer in made] == [201] * 5 + [429]
+    path = f"/api/v1/sessions/{made[0].json()['id']}"
+    assert (await registered.client.get(path, headers=named)).status_code == 200
+    if registers:
+        mine = headers_of(registered.acme)
+        assert (await registered.client.get(path, headers=mine)).status_code == 200
+
+
+async def test_a_back_end_names_one_namespace_only(registered: World):
+    named = {**BACKEND, "X-Namespace-Id": registered.other}
+    answer = await created_by(registered, named)
+    assert answer.status_code == 400
+    assert "namespace_id" in answer.json()["detail"]
+
+
+async def test_who_creates_a_session_with_a_credential_must_be_a_back_end(registered: World):
+    key_hash = key_hash_of(registered.acme)
+    for headers, status in ((bearer("wrong"), 401), (OPERATOR, 403), (bearer(user_token()), 403)):
+        answer = await created_by(registered, headers, key_hash=key_hash)
+        assert answer.status_code == status
 
 
 async def test_operators_list_sessions_page_by_page(registered: World):
