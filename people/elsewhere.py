@@ -118,9 +118,9 @@ def _record(entry: Entry) -> Record:
 
 ALSO_ERASED: Mapping[str, EraseElsewhere] = {
     "outbox": erase_waiting,
-    "damaged_outbox": erase_damaged,
     "conversation": erase_history,
     "sessions": erase_sessions,
+    "damaged_outbox": erase_damaged,
 }
 ALSO_EXPORTED: Mapping[str, ExportElsewhere] = {
     "outbox": export_waiting,

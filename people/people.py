@@ -108,5 +108,15 @@ class People:
         return None if erasure is None else self._erase_elsewhere(user, erasure)
 
     def _erase_elsewhere(self, user: str, erasure: Erasure) -> Erasure:
-        gone = {name: erase(user, erasure.generation) for name, erase in self._also_erase.items()}
-        return replace(erasure, elsewhere=gone)
+        gone: dict[str, int] = {}
+        unfinished: ErasureUnfinishedError | None = None
+        for name, erase in self._also_erase.items():
+            try:
+                gone[name] = erase(user, erasure.generation)
+            except ErasureUnfinishedError as error:  # the other places are erased all the same
+                gone[name] = error.erasure.memories
+                unfinished = error
+        erasure = replace(erasure, elsewhere=gone)
+        if unfinished is not None:
+            raise ErasureUnfinishedError(erasure) from unfinished
+        return erasure

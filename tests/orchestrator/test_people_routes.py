@@ -349,6 +349,7 @@ async def test_what_waits_in_the_outbox_is_listed_exported_and_erased(variables,
                 "damaged_outbox": 0,
                 "conversation": 0,
                 "sessions": 0,
+                "person_file": 0,
             }
             assert await alice.values() == []
             assert outbox.waiting(alice.uuid) == []
