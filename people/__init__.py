@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from people.earlier_file import erase_file, export_file
-from people.elsewhere import ALSO_ERASED, ALSO_EXPORTED
+from people.elsewhere import ALSO_ERASED, ALSO_EXPORTED, is_waiting
 from people.manager import PersonManager
-from people.model import Erasure, ErasureUnfinishedError, Move, Standing
+from people.model import Erasure, ErasureUnfinishedError, Move, Standing, StillWaitingError
 from people.people import EraseElsewhere, ExportElsewhere, People
 from people.sqlite_store import SqlitePeopleStore
 from people.store import PeopleStore
@@ -29,6 +29,7 @@ __all__ = [
     "PersonManager",
     "SqlitePeopleStore",
     "Standing",
+    "StillWaitingError",
     "SupabasePeopleStore",
     "open_everything",
     "open_people",
@@ -80,10 +81,11 @@ def open_everything(
     erased, exported = dict(ALSO_ERASED), dict(ALSO_EXPORTED)
     if storage.supabase is not None:
         erased["person_file"], exported["person_file"] = erase_file, export_file
-    return open_people(
-        storage,
+    return People(
+        open_people_store(storage),
         also_erase={**erased, **(also_erase or {})},
         also_export={**exported, **(also_export or {})},
+        is_waiting=is_waiting,
     )
 
 

@@ -33,6 +33,12 @@ _LEFT = Counter(
 )
 
 
+def is_waiting(user: str) -> bool:
+    """Return whether anything of the person waits to be delivered; what is set aside does not."""
+    with _outbox() as outbox:
+        return outbox is not None and outbox.is_waiting(user)
+
+
 def erase_waiting(user: str, generation: int) -> int:
     """Delete what waits of the person, and return how many writes that were."""
     with _outbox() as outbox:
