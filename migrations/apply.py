@@ -1,8 +1,9 @@
 """Applies the migrations that a database lacks: ``DATABASE_URL=... python -m migrations.apply``.
 
-The files can be applied with psql as well: each is one transaction, notes itself in
-``voice_agent.schema_migrations``, takes a lock that a second run waits for, and changes
-nothing when it is run again.
+The files can be applied with psql as well (README.md): each is one transaction, notes itself
+in ``voice_agent.schema_migrations``, and takes a lock that a second run waits for. All of them,
+run again, change nothing; an older one alone brings back what later ones replaced, so that by
+hand they are run in one transaction.
 """
 
 from __future__ import annotations

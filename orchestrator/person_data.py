@@ -19,8 +19,7 @@ from memory.outbox import open_with_outbox
 from memory.search import search
 from memory.transcript.forgetting import told_in
 from orchestrator.errors import ConflictError, NotFoundError
-from people import EraseElsewhere, Erasure, ExportElsewhere, People, open_people
-from people.elsewhere import ALSO_ERASED, ALSO_EXPORTED
+from people import EraseElsewhere, Erasure, ExportElsewhere, People, open_everything
 from profiles import ProfileStore, UserProfile, open_profile_store
 from profiles.model import Person, checked_changes
 from profiles.summary import own_text
@@ -226,11 +225,7 @@ def open_person_data(
         memory = open_memory_store(storage)
     else:
         memory = open_with_outbox(settings.store, lambda: SupabaseMemoryStore(supabase))
-    people = open_people(
-        storage,
-        also_erase={**ALSO_ERASED, **(also_erase or {})},
-        also_export={**ALSO_EXPORTED, **(also_export or {})},
-    )
+    people = open_everything(storage, also_erase=also_erase, also_export=also_export)
 
     def close() -> None:
         closing: Sequence[Callable[[], None]] = (memory.close, storage.close)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from people.elsewhere import ALSO_ERASED, ALSO_EXPORTED
+from people.earlier_file import erase_file, export_file
+from people.elsewhere import ALSO_ERASED, ALSO_EXPORTED, is_waiting
 from people.manager import PersonManager
-from people.model import Erasure, ErasureUnfinishedError, Move, Standing
+from people.model import Erasure, ErasureUnfinishedError, Move, Standing, StillWaitingError
 from people.people import EraseElsewhere, ExportElsewhere, People
 from people.sqlite_store import SqlitePeopleStore
 from people.store import PeopleStore
@@ -28,6 +29,7 @@ __all__ = [
     "PersonManager",
     "SqlitePeopleStore",
     "Standing",
+    "StillWaitingError",
     "SupabasePeopleStore",
     "open_everything",
     "open_people",
@@ -62,9 +64,29 @@ def open_people(
     return People(store, also_erase=also_erase, also_export=also_export)
 
 
-def open_everything(storage: Storage) -> People:
-    """Return `People` over an open storage and over the other places of this host."""
-    return open_people(storage, also_erase=ALSO_ERASED, also_export=ALSO_EXPORTED)
+def open_everything(
+    storage: Storage,
+    *,
+    also_erase: Mapping[str, EraseElsewhere] | None = None,
+    also_export: Mapping[str, ExportElsewhere] | None = None,
+) -> People:
+    """Return `People` over an open storage and over the other places of this host.
+
+    Args:
+        storage: whoever opened it closes it. Where it is Supabase, a person's file on this host
+            is one of the other places.
+        also_erase: what else is erased with a person, by the name of the place.
+        also_export: what else is exported, by the name of the place.
+    """
+    erased, exported = dict(ALSO_ERASED), dict(ALSO_EXPORTED)
+    if storage.supabase is not None:
+        erased["person_file"], exported["person_file"] = erase_file, export_file
+    return People(
+        open_people_store(storage),
+        also_erase={**erased, **(also_erase or {})},
+        also_export={**exported, **(also_export or {})},
+        is_waiting=is_waiting,
+    )
 
 
 person_manager = PersonManager(lambda: open_everything(default_storage()))

@@ -1,4 +1,4 @@
-"""What is held of a person outside of the store: in this host's outbox, and in Redis.
+"""What is held of a person outside of the store: on this host's disk, and in Redis.
 
 Other hosts have outboxes of their own; what they deliver after an erasure the store drops. In
 Redis is, for HISTORY_TTL_S, a conversation that was cut off; after an erasure it is not used,
@@ -11,12 +11,14 @@ import json
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TypeVar
 
 from prometheus_client import Counter
 
 from config import Settings
 from memory.outbox import Entry, OutboxFile, open_outbox
+from memory.outbox.damaged import entries_of, erase_from_copies
 from people.model import Record
 from people.people import EraseElsewhere, ExportElsewhere
 from sessions import KeptHistories, LiveSessions, StateUnreachableError
@@ -31,6 +33,12 @@ _LEFT = Counter(
 )
 
 
+def is_waiting(user: str) -> bool:
+    """Return whether anything of the person waits to be delivered; what is set aside does not."""
+    with _outbox() as outbox:
+        return outbox is not None and outbox.is_waiting(user)
+
+
 def erase_waiting(user: str, generation: int) -> int:
     """Delete what waits of the person, and return how many writes that were."""
     with _outbox() as outbox:
@@ -42,11 +50,18 @@ def export_waiting(user: str) -> list[Record]:
     with _outbox() as outbox:
         if outbox is None:
             return []
-        return [
-            {"kind": entry.kind, "write_id": entry.write_id, **_content(entry)}
-            for entry in outbox.entries()
-            if entry.user == user
-        ]
+        return [_record(entry) for entry in outbox.entries() if entry.user == user]
+
+
+def erase_damaged(user: str, generation: int) -> int:
+    """Delete what damaged outbox files hold of the person, and return how many writes that were."""
+    del generation
+    return erase_from_copies(_data_dir(), user)
+
+
+def export_damaged(user: str) -> list[Record]:
+    """Return what can be read of the person in damaged outbox files."""
+    return [_record(entry) for entry in entries_of(_data_dir(), user)]
 
 
 def erase_history(user: str, generation: int) -> int:
@@ -97,25 +112,32 @@ def export_sessions(user: str) -> list[Record]:
         return [] if sessions is None else sessions.read(user)
 
 
-def _content(entry: Entry) -> Record:
+def _record(entry: Entry) -> Record:
     try:
         content = json.loads(entry.payload)
-    except ValueError:
+    except (TypeError, ValueError):
         content = None
     # Of a damaged row, what is left of it.
-    return content if isinstance(content, dict) else {"unreadable": entry.payload}
+    said = content if isinstance(content, dict) else {"unreadable": str(entry.payload)}
+    return {"kind": entry.kind, "write_id": entry.write_id, **said}
 
 
 ALSO_ERASED: Mapping[str, EraseElsewhere] = {
     "outbox": erase_waiting,
     "conversation": erase_history,
     "sessions": erase_sessions,
+    "damaged_outbox": erase_damaged,
 }
 ALSO_EXPORTED: Mapping[str, ExportElsewhere] = {
     "outbox": export_waiting,
+    "damaged_outbox": export_damaged,
     "conversation": export_history,
     "sessions": export_sessions,
 }
+
+
+def _data_dir() -> Path:
+    return Settings.from_environment().store.data_dir
 
 
 @contextmanager

@@ -40,7 +40,7 @@ def export_parts(
     yield ',\n  "memories": '
     yield from _array(map(memory_record, store.memories(user)), "  ")
     yield ',\n  "turns": '
-    yield from _array(map(_turn_record, store.transcripts.turns(user)), "  ")
+    yield from _array(map(turn_record, store.transcripts.turns(user)), "  ")
     yield ',\n  "elsewhere": {'
     for index, (name, records) in enumerate(elsewhere.items()):
         yield f"{',' if index else ''}\n    {json.dumps(name)}: "
@@ -66,7 +66,8 @@ def memory_record(memory: Memory) -> Record:
     }
 
 
-def _turn_record(turn: TranscriptTurn) -> Record:
+def turn_record(turn: TranscriptTurn) -> Record:
+    """Return a turn of a transcript as the document has it."""
     return {**asdict(turn), "said_at": turn.said_at.isoformat()}
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from memory import Memory, NewMemory
-from storage import StorageUnavailableError
+from storage import StorageRejectedError, StorageUnavailableError
 
 Record = dict[str, Any]
 """A row as JSON has it: times are ISO 8601 texts in UTC."""
@@ -80,6 +80,16 @@ class ErasureUnfinishedError(StorageUnavailableError):
             "deleted bytes are still in it; end that program and erase once more"
         )
         self.erasure = erasure
+
+
+class StillWaitingError(StorageRejectedError):
+    """Somebody cannot be moved while something of them waits to be delivered."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "something of the source still waits in this host's outbox; nothing was changed: "
+            "deliver it first (python -m memory outbox drain)"
+        )
 
 
 def as_write(memory: Memory) -> NewMemory:

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from people.export import export_parts
-from people.model import Erasure, ErasureUnfinishedError, Move, Record
+from people.model import Erasure, ErasureUnfinishedError, Move, Record, StillWaitingError
 from people.store import PeopleStore
 
 EraseElsewhere = Callable[[str, int], int]
@@ -29,6 +29,7 @@ class People:
         store: where most of it is held.
         also_erase: what else is erased, by the name of the place.
         also_export: what else is exported, by the name of the place.
+        is_waiting: whether something of a person waits to be delivered to the store.
     """
 
     def __init__(
@@ -37,8 +38,10 @@ class People:
         *,
         also_erase: Mapping[str, EraseElsewhere] | None = None,
         also_export: Mapping[str, ExportElsewhere] | None = None,
+        is_waiting: Callable[[str], bool] = lambda _: False,
     ) -> None:
         self.store = store
+        self._is_waiting = is_waiting
         self._also_erase = dict(also_erase or {})
         self._also_export = dict(also_export or {})
 
@@ -93,11 +96,17 @@ class People:
     def move(self, source: str, target: str, target_email: str | None = None) -> Move:
         """Make everything of one person another's, and erase the source.
 
-        What other places still hold of the source is erased: drain the outbox before.
+        What other places still hold of the source is erased, where anything was moved.
+
+        Raises:
+            StillWaitingError: something of the source waits in the outbox; nothing is changed.
         """
+        if self._is_waiting(source):
+            raise StillWaitingError
         moved = self.store.move(source, target, target_email)
-        for erase in self._also_erase.values():
-            erase(source, moved.generation)
+        if moved.moved:
+            for erase in self._also_erase.values():
+                erase(source, moved.generation)
         return moved
 
     def _erase(self, user: str, idle_since: datetime | None) -> Erasure | None:
@@ -108,5 +117,15 @@ class People:
         return None if erasure is None else self._erase_elsewhere(user, erasure)
 
     def _erase_elsewhere(self, user: str, erasure: Erasure) -> Erasure:
-        gone = {name: erase(user, erasure.generation) for name, erase in self._also_erase.items()}
-        return replace(erasure, elsewhere=gone)
+        gone: dict[str, int] = {}
+        unfinished: ErasureUnfinishedError | None = None
+        for name, erase in self._also_erase.items():
+            try:
+                gone[name] = erase(user, erasure.generation)
+            except ErasureUnfinishedError as error:  # the other places are erased all the same
+                gone[name] = error.erasure.memories
+                unfinished = error
+        erasure = replace(erasure, elsewhere=gone)
+        if unfinished is not None:
+            raise ErasureUnfinishedError(erasure) from unfinished
+        return erasure

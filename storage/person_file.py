@@ -81,6 +81,14 @@ class PersonFiles:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
 
+    def has(self, user_uuid: str) -> bool:
+        """Return whether the person has a file; asking makes none.
+
+        Raises:
+            StorageRejectedError: ``user_uuid`` is not a uuid.
+        """
+        return (self._folder / f"{_canonical(user_uuid)}.db").exists()
+
     def everybody(self) -> list[str]:
         """Return the uuids of all who have a file, in order; what has another name is no file."""
         return sorted(path.stem for path in self._folder.glob("*.db") if _is_uuid(path.stem))

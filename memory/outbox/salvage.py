@@ -44,12 +44,12 @@ def repair(path: Path) -> None:
     """
     replacement, copy = _replacement(path), path.with_name("outbox.salvaging.db")
     for left_over in (replacement, copy):
-        _remove(left_over)
+        remove_file(left_over)
     try:
-        _copy(path, copy)
+        copy_files(path, copy)
         salvaged, damaged = _fill(replacement, copy)
     finally:
-        _remove(copy)
+        remove_file(copy)
     kept = path.with_name(f"outbox.damaged-{time.time_ns() // 1000}.db")
     if Path(f"{path}-wal").exists():
         Path(f"{path}-wal").rename(f"{kept}-wal")
@@ -65,8 +65,8 @@ def repair(path: Path) -> None:
     )
 
 
-def _copy(path: Path, copy: Path) -> None:
-    # SQLite writes to what it opens, and the damaged file is evidence.
+def copy_files(path: Path, copy: Path) -> None:
+    """Copy a damaged file to where it can be read: SQLite writes to what it opens."""
     for suffix in ("", "-wal"):
         if (source := Path(f"{path}{suffix}")).exists():
             shutil.copyfile(source, f"{copy}{suffix}")
@@ -82,7 +82,7 @@ def _fill(replacement: Path, copy: Path) -> tuple[int, int]:
         target.execute("BEGIN")
         with closing(sqlite3.connect(copy, isolation_level=None)) as source:
             source.text_factory = tolerant_text
-            for entry in sorted(_readable(source), key=lambda each: each.ordinal):
+            for entry in sorted(readable_rows(source), key=lambda each: each.ordinal):
                 if entry.is_intact:
                     rows.copy(target, entry)
                     salvaged += 1
@@ -95,7 +95,7 @@ def _fill(replacement: Path, copy: Path) -> tuple[int, int]:
     return salvaged, damaged
 
 
-def _readable(source: sqlite3.Connection) -> list[Entry]:
+def readable_rows(source: sqlite3.Connection) -> list[Entry]:
     """Read up to the damage from either side, and then row by row between."""
     found: dict[int, Entry] = {}
     for order in ("", " DESC"):
@@ -126,6 +126,7 @@ def _replacement(path: Path) -> Path:
     return path.with_name("outbox.new.db")
 
 
-def _remove(path: Path) -> None:
+def remove_file(path: Path) -> None:
+    """Delete an outbox file, with its -wal and -shm; what is not there need not be."""
     for suffix in ("", "-wal", "-shm"):
         Path(f"{path}{suffix}").unlink(missing_ok=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from pydantic import AwareDatetime, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from memory import Memory, MemoryInputError, NewMemory
 from storage.text import check_storable
@@ -23,8 +23,8 @@ _OPTIONAL = ("created_at", "session_id", "id", "confidence", "source_id", "expir
 _FOLLOW = ("superseded_at", "place", "generation")
 """What an export says as well, and what follows from the rest."""
 
-_TIME = TypeAdapter(AwareDatetime)
-_DATE_FIRST = re.compile(r"\d{4}-\d\d-\d\d[T ]")
+_TIME = TypeAdapter(datetime)
+_DATE_FIRST = re.compile(r"\d{4}-\d\d-\d\d([T ]|\Z)")
 
 
 @dataclass
@@ -44,7 +44,8 @@ def read_lines(lines: Iterable[bytes], user: str, now: datetime) -> Lines:
     """Read memories; a blank line is none.
 
     A line without an id gets one made from the person and what it says, so that the same
-    file once more changes nothing. Lines that say the same are told apart by their count.
+    file once more changes nothing. Lines that say the same are told apart by their count. A
+    time without a zone is in UTC, and a date alone is its midnight.
 
     Args:
         lines: UTF-8, with or without line ends.
@@ -129,7 +130,10 @@ def _time(record: dict[str, Any], name: str) -> datetime | None:
         return None
     try:
         if isinstance(text, str) and _DATE_FIRST.match(text):
-            return _TIME.validate_strings(text).astimezone(timezone.utc)
+            read = _TIME.validate_strings(text)
+            if read.tzinfo is None:
+                return read.replace(tzinfo=timezone.utc)
+            return read.astimezone(timezone.utc)
     except (ValidationError, OverflowError):
         pass
-    raise MemoryInputError(f"{name} must be a time with a zone, such as 2026-05-08T12:00:00+00:00")
+    raise MemoryInputError(f"{name} must be an ISO 8601 time, such as 2026-05-08T12:00:00+00:00")

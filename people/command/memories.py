@@ -28,8 +28,8 @@ def add_memory_commands(commands: Commands[argparse.ArgumentParser]) -> None:
         "import",
         help="store memories from lines of JSON",
         description='Each line is {"category", "key", "value", "created_at", "session_id"}; the '
-        "last two may be missing. Where one line is bad, nothing is stored. The same file once "
-        "more changes nothing.",
+        "last two may be missing. A time without a zone is in UTC. Where one line is bad, nothing "
+        "is stored. The same file once more changes nothing.",
     )
     bring.add_argument("file", help="the file, or - for standard input")
     bring.add_argument("--skip-bad", action="store_true", help="store the good lines only")

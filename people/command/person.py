@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TextIO
 
-from people import ErasureUnfinishedError, open_everything
+from people import ErasureUnfinishedError, StillWaitingError, open_everything
 from people.command.errors import CommandError
 from people.command.storages import add_identity, bind, opened
 from people.command.terminal import answer, confirm, progress, say
@@ -49,7 +49,7 @@ def add_person_commands(commands: Commands[argparse.ArgumentParser]) -> None:
         help="make everything of one identity another's",
         description="Of two values of one key the newer one is current, and the other stays in "
         "its history. Of the profile, what the target said wins. The source is then erased. "
-        "Drain the outbox before: what waits there of the source is dropped.",
+        "Drain the outbox before: while something of the source waits there, nothing is moved.",
     )
     move.add_argument("--from", dest="source", required=True, metavar="IDENTITY")
     move.add_argument("--to", dest="target", required=True, metavar="IDENTITY")
@@ -101,7 +101,10 @@ def _move(arguments: argparse.Namespace) -> int:
     if source == target:
         raise CommandError("--from and --to are the same identity; nothing was changed")
     with opened() as storage:
-        moved = open_everything(storage).move(source, target, email_of(arguments.target))
+        try:
+            moved = open_everything(storage).move(source, target, email_of(arguments.target))
+        except StillWaitingError as error:
+            raise CommandError(str(error)) from error
     if not moved.moved:
         say("nothing is held about the source; nothing was changed")
     answer(asdict(moved))

@@ -147,6 +147,31 @@ def test_a_typed_conversation_needs_no_server_and_is_remembered(data_dir):
     assert "You once told me: I love hiking" in second
 
 
+def test_the_conversation_in_the_document_goes_as_it_says(data_dir):
+    document = (PROJECT_ROOT / "docs" / "person-in-charge.md").read_text(encoding="utf-8")
+    lines = document.split("```text\n")[1].split("```")[0].splitlines()
+    typed = [line.removeprefix("> ") for line in lines if line.startswith("> ")]
+    ended = subprocess.run(
+        [sys.executable, "-m", "assistant.chat"],
+        cwd=PROJECT_ROOT,
+        env=environment(DATA_DIR=str(data_dir), **PATIENT),
+        input="\n".join(typed),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    said = ended.stdout.splitlines()[1:]
+    # What is known is read from what was said a little behind it, and nobody waits here.
+    lists = "assistant: This is what I know. Profile: first name: Anna"
+    documented = [line for line in lines if line.startswith("assistant: ")]
+    assert [line[: len(lists)] if line.startswith(lists) else line for line in said] == [
+        line[: len(lists)] if line.startswith(lists) else line for line in documented
+    ]
+    for line in (*said, *documented):
+        assert not line.startswith(lists) or "What do you know" not in line, "a request is kept"
+
+
 SNIPPET = """
 from agent import set_session_user, get_session_user_uuid, memory_manager
 set_session_user("alice@example.com"); uuid_alice = get_session_user_uuid()

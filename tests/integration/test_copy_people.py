@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
@@ -18,7 +19,14 @@ from config import PROJECT_ROOT, Settings
 from devstack.servers.supabase import SupabaseProject
 from memory import Category, NewMemory, open_memory_store
 from memory.transcript import TranscriptTurn, open_transcript_store
-from people import People, PeopleStore, open_people, open_people_store
+from people import (
+    ErasureUnfinishedError,
+    People,
+    PeopleStore,
+    open_everything,
+    open_people,
+    open_people_store,
+)
 from people.copying import Copied, copy_people
 from profiles import open_profile_store
 from storage import Storage, StorageUnavailableError, open_storage
@@ -171,6 +179,75 @@ def test_whom_the_target_refuses_is_named_and_the_others_are_copied(stores):
     copied = copy_people(open_people_store(stores.sqlite), open_people_store(stores.supabase))
     assert copied.people == 2
     assert list(copied.failed) == [users[1]]
+
+
+@pytest.fixture
+def copied(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Somebody who was copied to Supabase and whose file is still here."""
+    for name, value in stores.settings.items():
+        monkeypatch.setenv(name, value)
+    [user] = fill(stores.sqlite, people=1)
+    copy_people(open_people_store(stores.sqlite), open_people_store(stores.supabase))
+    return user
+
+
+def words_in(folder: Path) -> list[str]:
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return [path.name for path in files if b"green" in path.read_bytes()]
+
+
+def test_what_the_file_still_holds_of_whom_was_copied_is_exported_and_erased_too(
+    stores, copied, data_dir
+):
+    people = open_everything(stores.supabase)
+    left = people.export(copied)["elsewhere"]["person_file"]
+    kinds = Counter(record["kind"] for record in left)
+    rows = {"profile": 1, "user_profile": 1, "onboarding_details": 1}
+    assert kinds == {**rows, "memory": 251, "turn": 2}
+    assert words_in(data_dir) != []
+    assert people.erase(copied).elsewhere["person_file"] == 251 + 3
+    assert words_in(data_dir) == []
+    assert people.export(copied)["elsewhere"]["person_file"] == []
+    [file] = (data_dir / "people").glob("*.db")
+    assert file.stem == copied
+
+
+def test_what_is_told_to_the_file_after_an_erasure_can_be_copied_again(stores, copied):
+    for _ in range(3):
+        open_people(stores.supabase).erase(copied)
+    assert open_everything(stores.supabase).erase(copied).generation == 4
+    local = open_memory_store(stores.sqlite)
+    local.store(
+        copied, [told("since", "v", generation=open_people(stores.sqlite).generation(copied))]
+    )
+    again = copy_people(open_people_store(stores.sqlite), open_people_store(stores.supabase))
+    assert (again.memories, again.left_out) == (1, 0)
+
+
+def test_where_somebody_reads_the_file_all_else_is_erased_and_the_error_says_what_stays(
+    stores, copied, data_dir, monkeypatch
+):
+    monkeypatch.setattr("people.sqlite_store.scrub", lambda *_: False)
+    with pytest.raises(ErasureUnfinishedError, match="erase once more") as caught:
+        open_everything(stores.supabase).erase(copied)
+    assert caught.value.erasure.memories == 251
+    assert set(caught.value.erasure.elsewhere) >= {"outbox", "conversation", "person_file"}
+    assert open_people(stores.supabase).export(copied)["memories"] == []
+
+
+def test_of_somebody_without_a_file_none_is_made(stores, data_dir, monkeypatch):
+    monkeypatch.setenv("DATA_DIR", str(data_dir))
+    people, user = open_everything(stores.supabase), str(uuid.uuid4())
+    assert people.export(user)["elsewhere"]["person_file"] == []
+    assert people.erase(user).elsewhere["person_file"] == 0
+    assert not (data_dir / "people").exists()
+
+
+def test_where_the_files_are_the_store_an_erasure_is_one(stores, data_dir, monkeypatch):
+    monkeypatch.setenv("DATA_DIR", str(data_dir))
+    [user] = fill(stores.sqlite, people=1)
+    erasure = open_everything(stores.sqlite).erase(user)
+    assert (erasure.generation, "person_file" in erasure.elsewhere) == (1, False)
 
 
 def test_the_command_copies_and_says_how_much(stores):

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+import uuid
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -15,6 +18,7 @@ import pytest
 from psycopg.rows import dict_row
 
 from devstack.servers.database import Database
+from devstack.servers.postgres import Postgres
 from migrations.apply import FOLDER, MigrationError, apply, migration_files
 
 TABLES = ("profiles", "memory", "user_profiles", "onboarding_details", "person_fences", "turns")
@@ -141,6 +145,72 @@ def test_psql_applies_the_files_as_well(database, postgres):
     apply(other.url)
     assert catalog(database) == catalog(other)
     postgres.drop_database(other)
+
+
+@pytest.fixture
+def psql(postgres: Postgres) -> str:
+    """The folder of psql."""
+    found = shutil.which("psql") or shutil.which("psql", path=str(postgres._bin_dir))
+    if found is None:
+        pytest.skip("psql is not on this machine; install a Postgres client")
+    return str(Path(found).parent)
+
+
+def by_hand(database: Database, psql: str, *, instead_of_sed: str = "sed") -> int:
+    """Run what the README tells a database admin to type, and return its exit status."""
+    [line] = re.findall(r"^sed .*psql .*$", (FOLDER.parent / "README.md").read_text(), re.MULTILINE)
+    path = f"{psql}{os.pathsep}{os.environ['PATH']}"
+    return subprocess.run(
+        ["sh", "-c", line.replace("sed", instead_of_sed, 1)],
+        cwd=FOLDER.parent,
+        env={**os.environ, "PATH": path, "DATABASE_URL": database.url},
+        capture_output=True,
+        timeout=120,
+    ).returncode
+
+
+def test_by_hand_the_files_are_one_transaction_that_can_run_again(database, postgres, psql):
+    assert by_hand(database, psql) == 0
+    before = catalog(database)
+    execute(database, f"insert into public.profiles (id, email) values ('{ALICE}', 'a@b.c')")
+    told = {"id": str(uuid.uuid4()), "category": "FACT", "key": "k", "value": "v"}
+    row = json.dumps([{**told, "created_at": "2026-01-01T00:00:00Z", "generation": 0}])
+    execute(database, f"select public.remember('{ALICE}', '{row}')")
+    execute(database, f"select public.set_remembering('{BOB}', false)")
+    assert by_hand(database, psql) == 0
+    assert catalog(database) == before
+    other = postgres.create_supabase_database()
+    apply(other.url)
+    assert catalog(database) == catalog(other)
+    postgres.drop_database(other)
+
+
+def test_by_hand_an_older_deployment_is_migrated_in_one_transaction(database, psql):
+    execute(database, OLDER_DEPLOYMENT)
+    assert by_hand(database, psql) == 0
+    with psycopg.connect(database.url) as connection:
+        assert connection.execute("select id::text from public.profiles").fetchall() == [(ALICE,)]
+
+
+@pytest.mark.parametrize("lines", [150, 600, 1400])
+def test_files_run_by_hand_and_stopped_in_the_middle_take_a_live_database_nowhere(
+    database, psql, lines, tmp_path
+):
+    apply(database.url)
+    before = catalog(database)
+    breaks_off = tmp_path / "sed"
+    breaks_off.write_text(f'#!/bin/sh\nsed "$@" | head -n {lines}\n')
+    breaks_off.chmod(0o700)
+    by_hand(database, psql, instead_of_sed=str(breaks_off))
+    assert catalog(database) == before
+
+
+def test_a_file_that_fails_by_hand_leaves_nothing_of_the_others(database, psql):
+    execute(database, "create table public.memory (id text)")
+    assert by_hand(database, psql) == 3
+    with psycopg.connect(database.url) as connection:
+        table = "select to_regclass('public.profiles'), to_regclass('public.memory')::text"
+        assert connection.execute(table).fetchone() == (None, "memory")
 
 
 def test_four_runs_at_once_are_safe_and_each_file_is_applied_by_one(database, postgres):

@@ -344,7 +344,13 @@ async def test_what_waits_in_the_outbox_is_listed_exported_and_erased(variables,
             [waiting] = (await alice.gets("/export"))["elsewhere"]["outbox"]
             assert waiting["value"] == "blue"
             erased = (await alice.asks("DELETE", "")).json()
-            assert erased["elsewhere"] == {"outbox": 1, "conversation": 0, "sessions": 0}
+            assert erased["elsewhere"] == {
+                "outbox": 1,
+                "damaged_outbox": 0,
+                "conversation": 0,
+                "sessions": 0,
+                "person_file": 0,
+            }
             assert await alice.values() == []
             assert outbox.waiting(alice.uuid) == []
             outbox.close()

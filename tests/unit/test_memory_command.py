@@ -11,7 +11,10 @@ from pathlib import Path
 import pytest
 
 from config import PROJECT_ROOT
+from memory import Category, NewMemory
+from memory.outbox import OutboxFile
 from people.command import main
+from session_context import livekit_identity_to_uuid
 
 
 def run(arguments: list[str]) -> int:
@@ -84,6 +87,19 @@ def test_what_cannot_be_done_says_why_and_changes_nothing(
     assert said.out == ""
     assert problem in said.err
     assert not data_dir.exists()
+
+
+def test_what_still_waits_of_the_source_keeps_a_move_from_happening(data_dir, monkeypatch, capsys):
+    monkeypatch.setenv("DATA_DIR", str(data_dir))
+    outbox = OutboxFile(data_dir, max_bytes=1_000_000)
+    alice = livekit_identity_to_uuid("alice@example.com")
+    outbox.append(alice, [NewMemory(Category.FACT, "k", "waits")])
+    move = ["move", "--from", "alice@example.com", "--to", "ana@example.com"]
+    assert run(move) == 2
+    said = capsys.readouterr()
+    assert (said.out, "python -m memory outbox drain" in said.err) == ("", True)
+    assert outbox.counts() == (1, 0)
+    outbox.close()
 
 
 def test_whoever_stops_reading_gets_no_complaint(data_dir: Path):

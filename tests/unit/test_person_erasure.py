@@ -15,13 +15,22 @@ import pytest
 from memory import Category, Memory, MemoryStore, NewMemory, SqliteMemoryStore
 from memory.outbox import OutboxFile
 from memory.search import search
-from people import ErasureUnfinishedError, People, PersonManager, SqlitePeopleStore
+from people import (
+    ErasureUnfinishedError,
+    People,
+    PersonManager,
+    SqlitePeopleStore,
+    StillWaitingError,
+    open_everything,
+)
 from people.elsewhere import ALSO_EXPORTED
 from profiles import SqliteProfileStore
 from session_context import get_session_generation, set_session_generation, set_session_user
+from storage import Storage
 from storage.person_file import PersonFiles
 
 ALICE = "edabafbb-61ad-51d6-9fd8-e976c892a731"
+BOB = "1bbc064c-d74a-56e6-a2b9-009139975e85"
 SECRET = "zanzibar"
 
 
@@ -214,18 +223,58 @@ def test_a_damaged_row_of_the_outbox_is_exported_as_far_as_it_is_there(data_dir,
 def test_a_move_that_stopped_between_its_two_steps_is_finished_by_the_next(
     files, people, monkeypatch
 ):
-    bob = "1bbc064c-d74a-56e6-a2b9-009139975e85"
     fill(files)
     held = people.export(ALICE)["memories"]
     with monkeypatch.context() as broken:
         broken.setattr("people.sqlite_store.lay_anew", lambda _: 1 / 0)
         with pytest.raises(ZeroDivisionError):
-            people.move(ALICE, bob)
+            people.move(ALICE, BOB)
     assert people.export(ALICE)["memories"] == held
-    assert people.export(bob)["memories"] == held
-    assert people.move(ALICE, bob).moved is True
+    assert people.export(BOB)["memories"] == held
+    assert people.move(ALICE, BOB).moved is True
     assert people.export(ALICE)["memories"] == []
-    assert people.export(bob)["memories"] == held
+    assert people.export(BOB)["memories"] == held
+
+
+@pytest.fixture
+def everything(files: PersonFiles, data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> People:
+    """People with all the places of this host."""
+    monkeypatch.setenv("DATA_DIR", str(data_dir))
+    return open_everything(Storage(supabase=None, people=files))
+
+
+@pytest.mark.parametrize("is_held", [False, True])
+def test_while_something_of_the_source_waits_a_move_is_refused_and_changes_nothing(
+    files, everything, data_dir, is_held
+):
+    if is_held:
+        fill(files)
+    before = everything.export(ALICE)["memories"]
+    with closing(OutboxFile(data_dir, max_bytes=1_000_000)) as outbox:
+        outbox.append(ALICE, [NewMemory(Category.FACT, "k", "waits")])
+        with pytest.raises(StillWaitingError, match=r"nothing was changed.*outbox drain"):
+            everything.move(ALICE, BOB)
+        assert outbox.counts() == (1, 0)
+        assert everything.export(ALICE)["memories"] == before
+        outbox.delivered(entry.ordinal for entry in outbox.entries())
+        assert everything.move(ALICE, BOB).moved is is_held
+
+
+def test_a_move_of_nothing_leaves_the_other_places_as_they_are(everything, data_dir):
+    with closing(OutboxFile(data_dir, max_bytes=1_000_000)) as outbox:
+        [entry] = outbox.append(ALICE, [NewMemory(Category.FACT, "k", "refused")])
+        outbox.set_aside(entry.ordinal, "too long", reason="refused")
+        assert everything.move(ALICE, BOB).moved is False
+        assert outbox.counts() == (0, 1)
+
+
+def test_a_move_erases_what_other_places_hold_of_the_source(files, everything, data_dir):
+    fill(files)
+    with closing(OutboxFile(data_dir, max_bytes=1_000_000)) as outbox:
+        [entry] = outbox.append(ALICE, [NewMemory(Category.FACT, "k", "refused")])
+        outbox.set_aside(entry.ordinal, "too long", reason="refused")
+        assert everything.move(ALICE, BOB).moved is True
+        assert outbox.counts() == (0, 0)
 
 
 async def test_a_session_that_erases_its_person_goes_on_as_of_now(people):
