@@ -207,9 +207,13 @@ class Conversation:
         self._audience.leaves(heard_until)
 
     async def keep_history(self) -> None:
-        """Keep what was said for the person's next session, where they are remembered."""
+        """Keep what was said for the person's next session, where they are remembered.
+
+        What they said in a pause is not kept.
+        """
         if self._remembered is not None and self._agent is not None:
-            await self._continuation.keep(self._agent.chat_ctx.items)
+            items = self._remembered.lasting(self._agent.chat_ctx.items)
+            await self._continuation.keep(items)
 
     async def say_farewell(self, *, after_silence: bool) -> None:
         """Tell the person that the session ends now; returns when they have heard it.

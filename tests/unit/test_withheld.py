@@ -1,0 +1,162 @@
+"""What a session leaves to the person's next one: nothing that they wanted private."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from livekit.agents import AgentSession
+from livekit.agents.llm import ChatItem, ChatMessage, ChatRole
+
+from assistant.conversation import Conversation
+from assistant.providers import build_models
+from assistant.wishes import Wishes
+from assistant.withheld import Withheld
+from config import Settings
+from memory import MemoryManager, SqliteMemoryStore
+from memory.recorder import Recorder, UserTurn
+from profiles import ProfileManager, SqliteProfileStore
+from session_context import bind_job, get_current_user, set_session_user
+from sessions.contract import Conversations
+from sessions.in_process import ProcessSessionState
+from storage import StoreThreads
+from storage.person_file import PersonFiles
+from tests.unit.tool_calls import Talk, talk_of
+
+PAUSE: tuple[str, dict[str, object]] = ("stop_remembering", {})
+RESUME: tuple[str, dict[str, object]] = ("remember_again", {})
+
+
+@pytest.fixture
+def histories() -> Conversations:
+    return ProcessSessionState(fence_s=60).conversations
+
+
+@pytest.fixture
+def people(data_dir: Path):
+    opened = PersonFiles(data_dir)
+    yield opened
+    opened.close()
+
+
+@asynccontextmanager
+async def conversation(
+    people: PersonFiles, histories: Conversations, session_id: str
+) -> AsyncIterator[tuple[Conversation, AgentSession[None]]]:
+    settings = Settings.from_environment({"FACT_EXTRACTION": "off"})
+    made = Conversation(
+        settings,
+        memory=MemoryManager(lambda: SqliteMemoryStore(people)),
+        profiles=ProfileManager(lambda: SqliteProfileStore(people)),
+        wishes=Wishes(session_id),
+        histories=histories,
+    )
+    await made.prepare()
+    models = build_models(settings.providers, vad=None, voice_id=None, language="en")
+    session = await made.start(replace(models, stt=None, tts=None, vad=None))
+    try:
+        yield made, session
+    finally:
+        await session.aclose()
+        await made.aclose()
+
+
+async def test_what_is_said_in_a_pause_reaches_no_other_session(people, histories):
+    bind_job()
+    set_session_user("anna@example.com")
+    async with conversation(people, histories, "s-1") as (cut_off, session):
+        await session.run(user_input="My name is Anna.")
+        await session.run(user_input="Don't remember this: I am looking for a new job.")
+        await session.run(user_input="My boss must not know of it.")
+        await cut_off.keep_history()
+    async with conversation(people, histories, "s-2") as (_, session):
+        begins_with = [m.text_content or "" for m in session.current_agent.chat_ctx.messages()]
+    assert "My name is Anna." in begins_with
+    assert not [text for text in begins_with if "job" in text or "boss" in text]
+
+
+async def test_where_all_was_said_in_a_pause_nothing_is_kept(people, histories):
+    bind_job()
+    set_session_user("anna@example.com")
+    async with conversation(people, histories, "s-1") as (cut_off, session):
+        await session.run(user_input="Don't remember this: I am looking for a new job.")
+        await cut_off.keep_history()
+    assert await histories.take_history(get_current_user()) is None
+
+
+def kept(talk: Talk) -> list[str]:
+    assert talk.session.current_agent is not None
+    items = talk.person.lasting(talk.session.current_agent.chat_ctx.items)
+    return [item.text_content or "" for item in items if isinstance(item, ChatMessage)][1:]
+
+
+async def test_a_pause_that_is_over_leaves_nothing_either(data_dir):
+    async with talk_of("anna@example.com", data_dir) as talk:
+        await talk.says("I love hiking")
+        await talk.says("Don't remember this: I look for a job", PAUSE)
+        await talk.says("My boss must not know")
+        await talk.says("You can remember again", RESUME)
+        await talk.says("I love sailing")
+        assert [text for text in kept(talk) if text.startswith("I love")] == [
+            "I love hiking",
+            "I love sailing",
+        ]
+        assert not [text for text in kept(talk) if "job" in text or "boss" in text]
+        assert "You can remember again" not in kept(talk)
+
+
+async def test_what_is_forgotten_is_not_kept_and_neither_is_the_request(data_dir):
+    async with talk_of("anna@example.com", data_dir) as talk:
+        await talk.says("My PIN is 1234")
+        await talk.says("forget that", ("forget_last", {"what": "said"}))
+        city = {"category": "FACT", "key": "city", "value": "Rome"}
+        await talk.says("I live in Rome", ("store_memory", city))
+        asked = ("forget_memory", {"category": None, "key": "city"})
+        await talk.says("forget that my city is Rome", asked)
+        await talk.says("I love hiking")
+        assert kept(talk) == ["I love hiking", "I hear you"]
+
+
+async def test_a_reply_that_an_erasure_cleared_is_not_kept(data_dir):
+    async with talk_of("anna@example.com", data_dir) as talk:
+        await talk.says("I love hiking")
+        await talk.says("forget everything", ("forget_everything", {}))
+        await talk.says("yes", ("forget_everything", {}))
+        assert kept(talk) == []
+
+
+def said(role: ChatRole, text: str) -> ChatMessage:
+    return ChatMessage(id=text, role=role, content=[text])
+
+
+@pytest.fixture
+def recorder(people) -> Recorder:
+    memory = MemoryManager(lambda: SqliteMemoryStore(people))
+    made = Recorder(memory, StoreThreads(1), "s-1")
+    made.pause()
+    made.hear(UserTurn("private", "private", 1.0))
+    made.resume()
+    return made
+
+
+def ids(items: list[ChatItem]) -> list[str]:
+    return [item.id for item in items]
+
+
+def test_an_answer_to_what_is_withheld_is_withheld_wherever_it_stands(recorder):
+    withheld = Withheld(recorder)
+    withheld.note_answer("late answer", "private")
+    items: list[ChatItem] = [
+        said("assistant", "greeting"),
+        said("user", "private"),
+        said("assistant", "answer"),
+        said("user", "open"),
+        said("assistant", "late answer"),
+        said("assistant", "open answer"),
+    ]
+    assert ids(withheld.without(items)) == ["greeting", "open", "open answer"]
+    # The context of a pause that is over has lost the turn itself.
+    assert ids(withheld.without(items[4:])) == ["open answer"]
