@@ -25,11 +25,11 @@ from assistant.assistant import Assistant
 from assistant.attention import Attention
 from assistant.audience import Audience
 from assistant.continuation import Continuation
-from assistant.greeting import GreetingMaterial, greeting
+from assistant.greeting import GreetingMaterial, Line, greeting, interruption
 from assistant.listening import Listening
 from assistant.preparation import bind_later, prepare
 from assistant.processors import HEARING, SPEAKING, THINKING
-from assistant.prompt import instructions
+from assistant.prompt import greeting_instructions, instructions
 from assistant.providers import Models
 from assistant.remembered_person import RememberedPerson
 from assistant.scripted_model import ScriptedModel
@@ -179,12 +179,9 @@ class Conversation:
         """Say the first sentence, and return its handle, which can be awaited."""
         if self._session is None:
             raise RuntimeError("start the conversation before greeting")
-        if self._continuation.began_with is not None:
-            name = self._material.person.details.first_name
-            return self._say(self._session, persona.resuming_greeting(name))
-        if self._wishes.opening_line:
-            return self._session.say(self._wishes.opening_line)
-        return self._say(self._session, greeting(None, self._material))
+        goes_on = self._continuation.began_with is not None
+        line = greeting(self._wishes.opening_line, self._material, goes_on=goes_on)
+        return self._say(self._session, line)
 
     def stages(self) -> dict[str, SessionStage]:
         """Return what hears, thinks and speaks, to be stopped while the person is gone."""
@@ -252,16 +249,16 @@ class Conversation:
             began_with=self._continuation.began_with,
         )
 
-    def _say(self, session: AgentSession[None], line: str) -> SpeechHandle:
-        if self.language.lower().startswith("en") or not self._greets_by_model:
-            return session.say(line)
-        return session.generate_reply(
-            instructions=f"Greet the person in {self.language}, in the sense of: {line}"
-        )
+    def _say(self, session: AgentSession[None], line: Line) -> SpeechHandle:
+        is_english = self.language.lower().startswith("en")
+        if line.is_verbatim or is_english or not self._greets_by_model:
+            return session.say(line.text)
+        asked = greeting_instructions(self.language, line.sense, line.told)
+        return session.generate_reply(instructions=asked)
 
     async def _go_on(self) -> None:
         if await self._audience.comes_back() and self._session is not None:
-            self._say(self._session, persona.interrupted_line())
+            self._say(self._session, interruption())
 
     def _instructions(self, person: Person) -> str:
         return instructions(
