@@ -27,7 +27,7 @@ from assistant.audience import Audience
 from assistant.continuation import Continuation
 from assistant.greeting import GreetingMaterial, Line, greeting, interruption
 from assistant.listening import Listening
-from assistant.preparation import bind_later, prepare
+from assistant.preparation import bind_later, note_late, prepare
 from assistant.processors import HEARING, SPEAKING, THINKING
 from assistant.prompt import greeting_instructions, instructions
 from assistant.providers import Models
@@ -89,7 +89,7 @@ class Conversation:
         self._erase = erase
         self._generation = generation
         self._transcripts = transcripts
-        self._binding: asyncio.Task[None] | None = None
+        self._late_work: asyncio.Task[None] | None = None
         self._remembered: RememberedPerson | None = None
         self._session: AgentSession[None] | None = None
         self._greets_by_model = False
@@ -121,11 +121,13 @@ class Conversation:
             deadline_s=self._settings.store.join_deadline_ms / 1000,
         )
         if bound is None:
-            self._binding = asyncio.create_task(bind_later(self._profiles, self._threads))
+            self._late_work = asyncio.create_task(bind_later(self._profiles, self._threads))
             return False
         if not bound.remembered:
             logger.info("[SESSION] this person does not want to be remembered")
             self._memory = self._profiles = None
+        elif self._material.is_unnoted:
+            self._late_work = asyncio.create_task(note_late(self._profiles, self._threads))
         await self._continuation.take(deadline_s=self._settings.store.join_deadline_ms / 1000)
         return bound.remembered
 
@@ -226,9 +228,9 @@ class Conversation:
         """Store what is still to be stored and free everything, within the drain deadline."""
         if self._session is not None:
             self._attention.end(self._session)
-        if self._binding is not None:
-            self._binding.cancel()
-            await asyncio.gather(self._binding, return_exceptions=True)
+        if self._late_work is not None:
+            self._late_work.cancel()
+            await asyncio.gather(self._late_work, return_exceptions=True)
         if self._remembered is not None:
             await self._remembered.aclose()
         self._threads.close()

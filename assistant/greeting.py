@@ -42,8 +42,21 @@ class GreetingMaterial:
     @property
     def is_first_login(self) -> bool:
         """Whether no conversation with them is known to have taken place."""
+        return not self._is_noted and not self._has_told
+
+    @property
+    def is_unnoted(self) -> bool:
+        """Whether one has taken place that its own session could not note."""
+        return not self._is_noted and self._has_told
+
+    @property
+    def _is_noted(self) -> bool:
         profile = self.person.profile
-        return profile is None or profile.is_first_login
+        return profile is not None and not profile.is_first_login
+
+    @property
+    def _has_told(self) -> bool:
+        return any(memory.key.startswith(TURN_KEY) for memory in self.memories)
 
 
 @dataclass(frozen=True)

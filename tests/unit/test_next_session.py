@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from livekit.agents import AgentSession
 from livekit.agents.llm import LLM, ChatItem, ChatMessage, ChatRole
+from prometheus_client import REGISTRY
 
 from assistant.conversation import Conversation
 from assistant.prompt import NOTES_HEADING
@@ -18,15 +20,16 @@ from assistant.providers import build_models
 from assistant.wishes import Wishes
 from assistant.withheld import Withheld
 from config import Settings
+from devstack.waiting import eventually
 from memory import MemoryManager, SqliteMemoryStore
 from memory.recorder import Recorder, UserTurn
 from profiles import ProfileManager, SqliteProfileStore
 from session_context import bind_job, get_current_user, set_session_user
 from sessions.contract import Conversations
 from sessions.in_process import ProcessSessionState
-from storage import StoreThreads
+from storage import StorageRejectedError, StorageUnavailableError, StoreThreads
 from storage.person_file import PersonFiles
-from tests.unit.tool_calls import CallingModel, Talk, talk_of
+from tests.unit.tool_calls import CallingModel, Erasures, Talk, talk_of
 
 PAUSE: tuple[str, dict[str, object]] = ("stop_remembering", {})
 RESUME: tuple[str, dict[str, object]] = ("remember_again", {})
@@ -44,18 +47,35 @@ def people(data_dir: Path):
     opened.close()
 
 
+def is_new(profiles: SqliteProfileStore, user: str) -> bool:
+    profile = profiles.get_person(user).profile
+    return profile is not None and profile.is_first_login
+
+
+def notes_of_the_erased() -> float:
+    return REGISTRY.get_sample_value("voice_agent_late_notes_total", {"result": "erased"}) or 0
+
+
+class Refusing(SqliteProfileStore):
+    """A profile store that never takes the note of a first conversation."""
+
+    def complete_first_login(self, user):
+        raise StorageRejectedError("refused")
+
+
 @asynccontextmanager
 async def conversation(
     people: PersonFiles,
     histories: Conversations,
     wishes: Wishes,
     model: LLM[Any] | None = None,
+    profiles: SqliteProfileStore | None = None,
 ) -> AsyncIterator[tuple[Conversation, AgentSession[None]]]:
     settings = Settings.from_environment({"FACT_EXTRACTION": "off"})
     made = Conversation(
         settings,
         memory=MemoryManager(lambda: SqliteMemoryStore(people)),
-        profiles=ProfileManager(lambda: SqliteProfileStore(people)),
+        profiles=ProfileManager(lambda: profiles or SqliteProfileStore(people)),
         wishes=wishes,
         histories=histories,
     )
@@ -119,6 +139,72 @@ async def test_a_greeting_in_another_language_gives_the_model_no_orders(people, 
         await talk.greet()
     [told] = [text for text in model.seen if order in text]
     assert f'{NOTES_HEADING}\n{{"remembered": "{order}"}}' in told
+
+
+class Noting(SqliteProfileStore):
+    """A profile store that is away for so many notes of a first conversation."""
+
+    def __init__(self, files: PersonFiles, away_for: float) -> None:
+        super().__init__(files)
+        self.away_for = away_for
+        self.asked = 0
+
+    def complete_first_login(self, user):
+        self.asked += 1
+        if self.asked <= self.away_for:
+            raise StorageUnavailableError("away")
+        super().complete_first_login(user)
+
+
+async def test_a_first_conversation_in_an_outage_is_noted_by_the_next(people, histories):
+    bind_job()
+    user = set_session_user("anna@example.com")
+    profiles = Noting(people, away_for=math.inf)
+    async with conversation(people, histories, Wishes("s-1"), profiles=profiles) as (_, session):
+        await session.run(user_input="My name is Anna.")
+        await eventually(lambda: profiles.asked > 0)
+    assert is_new(profiles, user)
+    profiles.away_for = profiles.asked + 1
+    async with conversation(people, histories, Wishes("s-2"), profiles=profiles) as (talk, session):
+        await talk.greet()
+        texts = [m.text_content or "" for m in session.current_agent.chat_ctx.messages()]
+        assert texts[-1].startswith("Welcome back")
+        await eventually(lambda: not is_new(profiles, user))
+
+
+async def test_a_note_that_no_store_takes_ends_with_the_session(people, histories):
+    bind_job()
+    user = set_session_user("anna@example.com")
+    MemoryManager(lambda: SqliteMemoryStore(people)).store("INTEREST", "user_input_1", "I sail")
+    profiles = Noting(people, away_for=math.inf)
+    async with conversation(people, histories, Wishes("s-1"), profiles=profiles):
+        await eventually(lambda: profiles.asked > 0)
+    assert is_new(profiles, user)
+
+
+async def test_a_person_who_was_erased_meanwhile_is_new_again(people, histories):
+    bind_job()
+    user = set_session_user("anna@example.com")
+    MemoryManager(lambda: SqliteMemoryStore(people)).store("INTEREST", "user_input_1", "I sail")
+    profiles = Noting(people, away_for=math.inf)
+    before = notes_of_the_erased()
+    async with conversation(people, histories, Wishes("s-1"), profiles=profiles):
+        await eventually(lambda: profiles.asked > 0)
+        Erasures(people).by_the_session()
+        profiles.bind_person(user)
+        profiles.away_for = 0
+        await eventually(lambda: notes_of_the_erased() == before + 1)
+    assert is_new(profiles, user)
+
+
+async def test_a_note_that_the_store_refuses_is_not_made_again(people, histories, caplog):
+    bind_job()
+    user = set_session_user("anna@example.com")
+    MemoryManager(lambda: SqliteMemoryStore(people)).store("INTEREST", "user_input_1", "I sail")
+    profiles = Refusing(people)
+    async with conversation(people, histories, Wishes("s-1"), profiles=profiles):
+        await eventually(lambda: "was not noted" in caplog.text)
+    assert is_new(profiles, user)
 
 
 def kept(talk: Talk) -> list[str]:

@@ -183,6 +183,23 @@ def test_a_newcomer_is_welcomed():
     assert "What may I call you?" in greeting(None, known(first_login=True)).text
 
 
+def test_whoever_has_said_something_before_is_known_though_nobody_could_note_it():
+    said = memory("I love reading books", key="user_input_1")
+    material = known(first_login=True, memories=(said,))
+    assert (material.is_first_login, material.is_unnoted) == (False, True)
+    assert greeting(None, material).text.startswith("Welcome back, Anna!")
+
+
+def test_a_fact_alone_may_be_from_elsewhere_and_makes_nobody_known():
+    material = known(first_login=True, memories=(memory("blue"),))
+    assert (material.is_first_login, material.is_unnoted) == (True, False)
+
+
+def test_whoever_is_noted_or_of_whom_nothing_could_be_read_is_not_unnoted():
+    assert not known(first_login=False).is_unnoted
+    assert not GreetingMaterial().is_unnoted
+
+
 def test_whoever_comes_back_is_greeted_by_name_with_what_they_last_told():
     said = memory("I love reading books", key="user_input_1")
     line = greeting(None, known(first_login=False, memories=(said,))).text
