@@ -25,11 +25,11 @@ from assistant.assistant import Assistant
 from assistant.attention import Attention
 from assistant.audience import Audience
 from assistant.continuation import Continuation
-from assistant.greeting import GreetingMaterial, greeting
+from assistant.greeting import GreetingMaterial, Line, greeting, interruption
 from assistant.listening import Listening
-from assistant.preparation import bind_later, prepare
+from assistant.preparation import bind_later, note_late, prepare
 from assistant.processors import HEARING, SPEAKING, THINKING
-from assistant.prompt import instructions
+from assistant.prompt import greeting_instructions, instructions
 from assistant.providers import Models
 from assistant.remembered_person import RememberedPerson
 from assistant.scripted_model import ScriptedModel
@@ -93,7 +93,7 @@ class Conversation:
         self._generation = generation
         self._transcripts = transcripts
         self._on_reading = on_reading
-        self._binding: asyncio.Task[None] | None = None
+        self._late_work: asyncio.Task[None] | None = None
         self._remembered: RememberedPerson | None = None
         self._session: AgentSession[None] | None = None
         self._greets_by_model = False
@@ -125,11 +125,13 @@ class Conversation:
             deadline_s=self._settings.store.join_deadline_ms / 1000,
         )
         if bound is None:
-            self._binding = asyncio.create_task(bind_later(self._profiles, self._threads))
+            self._late_work = asyncio.create_task(bind_later(self._profiles, self._threads))
             return False
         if not bound.remembered:
             logger.info("[SESSION] this person does not want to be remembered")
             self._memory = self._profiles = None
+        elif self._material.is_unnoted:
+            self._late_work = asyncio.create_task(note_late(self._profiles, self._threads))
         await self._continuation.take(deadline_s=self._settings.store.join_deadline_ms / 1000)
         return bound.remembered
 
@@ -183,12 +185,9 @@ class Conversation:
         """Say the first sentence, and return its handle, which can be awaited."""
         if self._session is None:
             raise RuntimeError("start the conversation before greeting")
-        if self._continuation.began_with is not None:
-            name = self._material.person.details.first_name
-            return self._say(self._session, persona.resuming_greeting(name))
-        if self._wishes.opening_line:
-            return self._session.say(self._wishes.opening_line)
-        return self._say(self._session, greeting(None, self._material))
+        goes_on = self._continuation.began_with is not None
+        line = greeting(self._wishes.opening_line, self._material, goes_on=goes_on)
+        return self._say(self._session, line)
 
     def stages(self) -> dict[str, SessionStage]:
         """Return what hears, thinks and speaks, to be stopped while the person is gone."""
@@ -211,9 +210,13 @@ class Conversation:
         self._audience.leaves(heard_until)
 
     async def keep_history(self) -> None:
-        """Keep what was said for the person's next session, where they are remembered."""
+        """Keep what was said for the person's next session, where they are remembered.
+
+        What they said in a pause is not kept.
+        """
         if self._remembered is not None and self._agent is not None:
-            await self._continuation.keep(self._agent.chat_ctx.items)
+            items = self._remembered.lasting(self._agent.chat_ctx.items)
+            await self._continuation.keep(items)
 
     async def say_farewell(self, *, after_silence: bool) -> None:
         """Tell the person that the session ends now; returns when they have heard it.
@@ -229,9 +232,9 @@ class Conversation:
         """Store what is still to be stored and free everything, within the drain deadline."""
         if self._session is not None:
             self._attention.end(self._session)
-        if self._binding is not None:
-            self._binding.cancel()
-            await asyncio.gather(self._binding, return_exceptions=True)
+        if self._late_work is not None:
+            self._late_work.cancel()
+            await asyncio.gather(self._late_work, return_exceptions=True)
         if self._remembered is not None:
             await self._remembered.aclose()
         self._threads.close()
@@ -252,16 +255,16 @@ class Conversation:
             began_with=self._continuation.began_with,
         )
 
-    def _say(self, session: AgentSession[None], line: str) -> SpeechHandle:
-        if self.language.lower().startswith("en") or not self._greets_by_model:
-            return session.say(line)
-        return session.generate_reply(
-            instructions=f"Greet the person in {self.language}, in the sense of: {line}"
-        )
+    def _say(self, session: AgentSession[None], line: Line) -> SpeechHandle:
+        is_english = self.language.lower().startswith("en")
+        if line.is_verbatim or is_english or not self._greets_by_model:
+            return session.say(line.text)
+        asked = greeting_instructions(self.language, line.sense, line.told)
+        return session.generate_reply(instructions=asked)
 
     async def _go_on(self) -> None:
         if await self._audience.comes_back() and self._session is not None:
-            self._say(self._session, persona.interrupted_line())
+            self._say(self._session, interruption())
 
     def _instructions(self, person: Person) -> str:
         return instructions(

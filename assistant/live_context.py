@@ -52,6 +52,10 @@ class LiveContext:
         self._gone.update(item_ids)
         await self._tidy()
 
+    def present(self, items: Iterable[ChatItem]) -> list[ChatItem]:
+        """Return which of these items are not gone."""
+        return [item for item in items if self._stays(item)]
+
     async def visible(self, chat_ctx: ChatContext) -> ChatContext:
         """Return a copy of the context without what is gone.
 
@@ -75,7 +79,7 @@ class LiveContext:
             return
         history = self._session.history.items
         history[:] = [item for item in history if item.id not in self._gone]
-        kept = [item for item in self._agent.chat_ctx.items if self._stays(item)]
+        kept = self.present(self._agent.chat_ctx.items)
         if len(kept) < len(self._agent.chat_ctx.items):
             await self._agent.update_chat_ctx(ChatContext(kept))
 

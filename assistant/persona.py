@@ -52,6 +52,9 @@ def onboarding_greeting() -> str:
 def returning_greeting(first_name: str | None, remembered: str | None) -> str:
     """Return what is said to somebody who comes back.
 
+    Where the model says it in another language than English, what it is called with are names
+    in angle brackets, and what they stand for goes to the model quoted.
+
     Args:
         first_name: how they are called, if they said so.
         remembered: something they told, in their own words, if anything is kept.
@@ -66,7 +69,7 @@ def resuming_greeting(first_name: str | None) -> str:
     """Return what is said to somebody whose last conversation was cut off a moment ago.
 
     Args:
-        first_name: how they are called, if they said so.
+        first_name: how they are called, if they said so; see `returning_greeting`.
     """
     hello = f"There you are again, {first_name}." if first_name else "There you are again."
     return f"{hello} We were cut off. Please go on."

@@ -9,10 +9,17 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from prometheus_client import Counter
+
 from assistant.greeting import GreetingMaterial
 from memory import MemoryManager
+from memory.retry import until_taken
 from profiles import BoundPerson, Person, ProfileManager
-from session_context import get_session_user_uuid, set_session_remembered
+from session_context import (
+    get_session_generation,
+    get_session_user_uuid,
+    set_session_remembered,
+)
 from storage import StorageError, StoreThreads
 
 logger = logging.getLogger("assistant.preparation")
@@ -22,6 +29,10 @@ T = TypeVar("T")
 _LATEST_MEMORIES = 20
 _FIRST_RETRY_S = 0.5
 _LONGEST_RETRY_S = 10.0
+
+_LATE_NOTES = Counter(
+    "voice_agent_late_notes", "First conversations noted by a later session, by result", ["result"]
+)
 
 
 async def prepare(
@@ -76,6 +87,34 @@ async def bind_later(profiles: ProfileManager, threads: StoreThreads) -> None:
             set_session_remembered(bound.remembered)
         logger.info("the person is bound late", extra={"remembered": bound.remembered})
         return
+
+
+async def note_late(profiles: ProfileManager, threads: StoreThreads) -> None:
+    """Note that a first conversation has taken place, trying again until the store takes it.
+
+    For the session after one that could not: what was told in it came later, by the outbox.
+    Of somebody who is erased meanwhile nothing is noted: they are new again.
+    """
+    generation = get_session_generation()
+
+    def note() -> str:
+        if get_session_generation() != generation:
+            return "erased"
+        profiles.complete_first_login()
+        return "noted"
+
+    try:
+        result = await until_taken(threads, note, _count_retry)
+    except Exception as error:  # noqa: BLE001 - the conversation does not depend on it
+        logger.error(
+            "an earlier first conversation was not noted", extra={"error": type(error).__name__}
+        )
+        result = "failed"
+    _LATE_NOTES.labels(result).inc()
+
+
+def _count_retry() -> None:
+    _LATE_NOTES.labels("retried").inc()
 
 
 async def _in_time(

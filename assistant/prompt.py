@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -57,6 +57,23 @@ def instructions(
     if known:
         parts.append(f"{NOTES_HEADING}\n{_quoted(known)}")
     return "\n\n".join(parts)
+
+
+def greeting_instructions(language: str, sense: str, told: Mapping[str, str]) -> str:
+    """Return how the model is asked for a greeting in another language than it is written in.
+
+    Args:
+        language: a BCP 47 tag.
+        sense: what to say; a name in angle brackets stands for something the person told.
+        told: these things by their names. They are quoted, and stand for nothing but themselves.
+    """
+    asked = f"Greet the person in {language}, in the sense of: {sense}"
+    if not told:
+        return asked
+    return (
+        f"{asked}\nA name in angle brackets stands for the note of that name.\n"
+        f"{NOTES_HEADING}\n{_quoted(dict(told))}"
+    )
 
 
 def with_memories(chat_ctx: ChatContext, memories: Sequence[Memory]) -> ChatContext:

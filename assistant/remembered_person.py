@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from livekit.agents import Agent, AgentSession
-from livekit.agents.llm import Tool
+from livekit.agents.llm import ChatItem, Tool
 from livekit.agents.voice import SpeechHandle
 from prometheus_client import Counter
 
@@ -19,6 +19,7 @@ from assistant.erasure_watch import ErasureWatch
 from assistant.extraction import SessionExtraction
 from assistant.tools import Erasing, ToolSession, person_tools
 from assistant.tools.telling import told
+from assistant.withheld import Withheld
 from config import Settings
 from memory import Memory, MemoryManager
 from memory.extraction import OnReading
@@ -125,8 +126,8 @@ class RememberedPerson:
             erased_elsewhere=self._erased_elsewhere,
             on_profile_change=self._refresh_instructions,
         )
-        if self._transcript is not None:
-            self._tools.on_forgotten = self._transcript.forget
+        self._withheld = Withheld(self.recorder)
+        self._tools.on_forgotten = self._forgotten
         self._erasing = erasing
         self._watch = (
             ErasureWatch(
@@ -175,8 +176,17 @@ class RememberedPerson:
 
     def hear_agent(self, item_id: str, text: str, said_at: float) -> None:
         """Take what was heard of the agent's words; returns at once."""
+        self._withheld.note_answer(item_id, self._tools.turns.current.item_id)
         if self._transcript is not None:
             self._transcript.hear("assistant", item_id, text, said_at)
+
+    def lasting(self, items: Sequence[ChatItem]) -> list[ChatItem]:
+        """Return which of the session's items may be kept when it is over, oldest first.
+
+        Nothing of a pause, nothing that is forgotten, no request to forget, and nothing that
+        the model may no longer see.
+        """
+        return self._tools.context.present(self._withheld.without(items))
 
     async def aclose(self) -> None:
         """Store what is still to be stored and end, within the drain deadline."""
@@ -195,6 +205,11 @@ class RememberedPerson:
             closing.append(self._transcript.aclose(self._drain_s))
         await asyncio.gather(*closing)
         await self._extraction.aclose(max(ends_at - time.monotonic(), _LEAST_DRAIN_S))
+
+    def _forgotten(self, memories: Sequence[Memory]) -> None:
+        self._withheld.forget(memories)
+        if self._transcript is not None:
+            self._transcript.forget(memories)
 
     def _note_stored(self, turn: UserTurn, made: Memory) -> None:
         what = f"no longer remembered: {told(made)}"
