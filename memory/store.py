@@ -88,6 +88,14 @@ class MemoryStore(ABC):
         derived from it.
         """
 
+    def waiting(self, user: str, write_ids: Sequence[str]) -> list[Memory]:
+        """Return what `related` does, of what is not yet where it is to stay.
+
+        It asks no database. A store without an outbox has nothing that waits.
+        """
+        del user, write_ids
+        return []
+
     @abstractmethod
     def history(self, user: str, category: Category, key: str) -> list[Memory]:
         """Return the values that the key has had, newest first; empty where it had none.

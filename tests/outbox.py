@@ -62,6 +62,14 @@ class Database(SqliteMemoryStore):
         self._fail()
         return super().history(user, category, key)
 
+    def related(self, user: str, write_ids: Sequence[str]) -> list[Memory]:
+        self._fail()
+        return super().related(user, write_ids)
+
+    def withdraw(self, user: str, write_id: str) -> bool:
+        self._fail()
+        return super().withdraw(user, write_id)
+
     def forget(self, user: str, category: Category | None, key: str) -> int:
         self._fail()
         return super().forget(user, category, key)

@@ -21,7 +21,7 @@ from memory.outbox.file import OutboxFile
 from memory.outbox.overlay import Overlay, has_expired
 from memory.outbox.paging import Wanted, page_of_both
 from memory.store import MemoryStore
-from storage import StorageError, StorageRejectedError, StorageUnavailableError
+from storage import StorageError, StorageRejectedError
 
 logger = logging.getLogger("memory.outbox")
 
@@ -123,6 +123,10 @@ class OutboxMemoryStore(MemoryStore, AbstractContextManager["OutboxMemoryStore"]
         stored = self._database.related(user, write_ids)
         return overlay.related(stored, write_ids) if overlay else stored
 
+    def waiting(self, user: str, write_ids: Sequence[str]) -> list[Memory]:
+        """Find in what waits on this host."""
+        return self._overlay(user).related([], write_ids)
+
     def withdraw(self, user: str, write_id: str) -> bool:
         """Deliver what waits and withdraw the write; where that takes long, the undo waits too.
 
@@ -140,7 +144,9 @@ class OutboxMemoryStore(MemoryStore, AbstractContextManager["OutboxMemoryStore"]
             if not known and not overlay.withdraws(write_id):
                 stored = self._database.related(user, [write_id])
                 known = any(each.id == write_id for each in stored)
-        except StorageUnavailableError:
+        except StorageRejectedError:
+            raise
+        except StorageError:
             known = True  # as far as anybody can say now
         self._append(user, [Withdrawal(write_id)])
         return known
