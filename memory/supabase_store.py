@@ -17,6 +17,9 @@ _COLUMNS = (
     "generation, confidence, source_id, expires_at"
 )
 
+_IDS_AT_ONCE = 50
+"""They stand in the request's URL twice, which the project's gateway takes up to some 8 KB."""
+
 
 class SupabaseMemoryStore(MemoryStore):
     """The contract over PostgREST (migrations/0002_memory.sql, 0004_facts.sql, 0005_search.sql).
@@ -65,14 +68,12 @@ class SupabaseMemoryStore(MemoryStore):
         return self._select(user, {}, current=True, limit=limit, turns=False)
 
     def related(self, user: str, write_ids: Sequence[str]) -> list[Memory]:
-        """Find the writes by their ids and by their sources."""
-        if not write_ids:
-            return []
-        ids = ",".join(check_write_id(write_id) for write_id in write_ids)
-        query = self._clients.client_for(user).table("memory").select(_COLUMNS)
-        query = query.eq("user_id", user).or_(f"id.in.({ids}),source_id.in.({ids})")
-        ordered = query.order("created_at").order("id").limit(MOST_OF_A_HISTORY)
-        return execute(ordered.retry(False), read_memories)
+        """Find the writes by their ids and by their sources, some in each request."""
+        found: dict[str, Memory] = {}
+        for start in range(0, len(write_ids), _IDS_AT_ONCE):
+            related = self._related(user, write_ids[start : start + _IDS_AT_ONCE])
+            found.update({each.id: each for each in related})
+        return sorted(found.values(), key=lambda each: each.position)
 
     def history(self, user: str, category: Category, key: str) -> list[Memory]:
         """Return the values of the key, newest first."""
@@ -96,6 +97,13 @@ class SupabaseMemoryStore(MemoryStore):
         """Delete the write in one call of ``withdraw_memory``."""
         arguments = {"p_user": user, "p_id": write_id}
         return execute(self._clients.client_for(user).rpc("withdraw_memory", arguments), bool)
+
+    def _related(self, user: str, write_ids: Sequence[str]) -> list[Memory]:
+        ids = ",".join(check_write_id(write_id) for write_id in write_ids)
+        query = self._clients.client_for(user).table("memory").select(_COLUMNS)
+        query = query.eq("user_id", user).or_(f"id.in.({ids}),source_id.in.({ids})")
+        ordered = query.order("created_at").order("id").limit(MOST_OF_A_HISTORY)
+        return execute(ordered.retry(False), read_memories)
 
     def _select(
         self,
