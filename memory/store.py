@@ -43,6 +43,13 @@ class MemoryStore(ABC):
         """
 
     @abstractmethod
+    def generation(self, user: str) -> int | None:
+        """Return the person's generation; None while they are not remembered.
+
+        It is what a memory told now carries: `store` drops what is older.
+        """
+
+    @abstractmethod
     def retrieve(self, user: str, category: Category, key: str) -> Memory | None:
         """Return the current value, or None where there is none."""
 

@@ -38,6 +38,12 @@ class SupabaseMemoryStore(MemoryStore):
         arguments = {"p_user": user, "p_memories": [written(memory) for memory in memories]}
         return execute(self._clients.client_for(user).rpc("remember", arguments), read_memories)
 
+    def generation(self, user: str) -> int | None:
+        """Read the person's fence."""
+        table = self._clients.client_for(user).table("person_fences")
+        query = table.select("generation, remembered").eq("user_id", user).limit(1)
+        return execute(query.retry(False), _generation)
+
     def retrieve(self, user: str, category: Category, key: str) -> Memory | None:
         """Return the current value of the key."""
         found = self._select(user, {"category": category.value, "key": key}, current=True, limit=1)
@@ -175,6 +181,13 @@ def read_memories(data: Any) -> list[Memory]:
         )
         for row in rows(data)
     ]
+
+
+def _generation(data: Any) -> int | None:
+    fences = rows(data)
+    if not fences:
+        return 0
+    return int(fences[0]["generation"]) if fences[0]["remembered"] else None
 
 
 def _time_or_none(text: str | None) -> datetime | None:

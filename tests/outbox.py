@@ -44,6 +44,10 @@ class Database(SqliteMemoryStore):
             raise StorageUnavailableError("the answer was lost")
         return stored
 
+    def generation(self, user: str) -> int | None:
+        self._fail()
+        return super().generation(user)
+
     def retrieve(self, user: str, category: Category, key: str) -> Memory | None:
         self._fail()
         return super().retrieve(user, category, key)

@@ -14,6 +14,7 @@ from memory import Category, Memory, MemoryStore, NewMemory, open_memory_store
 from memory.forgetting import MemoryOf, whole_of
 from memory.query import search_words
 from memory.search import search
+from people import open_people_store
 from storage import Storage, StorageRejectedError
 
 FACT, GOAL = Category.FACT, Category.GOAL
@@ -494,6 +495,20 @@ def test_what_was_derived_is_found_also_where_its_source_is_gone(store, user):
     gone = str(uuid.uuid4())
     put(store, user, new("Rome", "city", source_id=gone))
     assert values(store.related(user, [gone])) == ["Rome"]
+
+
+def test_the_generation_is_that_of_the_last_erasure(store, user, raise_fence):
+    assert store.generation(user) == 0
+    raise_fence(user, 3)
+    assert store.generation(user) == 3
+
+
+def test_who_is_not_remembered_has_no_generation_to_tell_in(store, storage, user):
+    people = open_people_store(storage)
+    people.set_remembering(user, False)
+    assert store.generation(user) is None
+    people.set_remembering(user, True)
+    assert store.generation(user) == 1
 
 
 def test_facts_are_listed_without_turns_newest_first_and_bounded(store, user):
