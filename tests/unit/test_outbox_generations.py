@@ -45,7 +45,7 @@ def store(outbox, database):
 
 
 @pytest.fixture
-def asked(database, monkeypatch) -> list[str]:
+def asked(database: Database, monkeypatch) -> list[str]:
     """Whose generation the database was asked for."""
     users: list[str] = []
     generation = database.generation
