@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+import logging
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
 
 from memory.model import TURN_KEY, Category, Memory
 from memory.store import MemoryStore
+from storage import StorageError
+
+logger = logging.getLogger("memory.forgetting")
 
 
 class OnePersonsMemory(Protocol):
@@ -17,6 +21,9 @@ class OnePersonsMemory(Protocol):
 
     def related(self, write_ids: Sequence[str]) -> list[Memory]:
         """Return these writes and what was derived from them, oldest first."""
+
+    def waiting(self, write_ids: Sequence[str]) -> list[Memory]:
+        """Return what `related` does, of what waits on this host; no database is asked."""
 
     def forget(self, category: str | None, key: str) -> int:
         """Delete the key's value and history, and return how many values are gone."""
@@ -45,6 +52,10 @@ class MemoryOf:
         """Return these writes and what was derived from them, oldest first."""
         return self._store.related(self._user, write_ids) if write_ids else []
 
+    def waiting(self, write_ids: Sequence[str]) -> list[Memory]:
+        """Return what `related` does, of what waits on this host; no database is asked."""
+        return self._store.waiting(self._user, write_ids)
+
     def forget(self, category: str | None, key: str) -> int:
         """Delete the key's value and history, and return how many values are gone."""
         wanted = None if category is None else Category.of(category)
@@ -55,11 +66,39 @@ class MemoryOf:
         return self._store.withdraw(self._user, write_id)
 
 
-def withdraw_all(memory: OnePersonsMemory, write_ids: Sequence[str]) -> list[Memory]:
-    """Withdraw writes with all that was derived from them, and return what is gone."""
-    gone = _with_derived(memory, write_ids)
+class Withdrawn(NamedTuple):
+    """What was withdrawn.
+
+    Attributes:
+        memories: what is known to be gone by it.
+        is_all: whether that is all; False where the database could not say what there was.
+    """
+
+    memories: list[Memory]
+    is_all: bool
+
+
+def withdraw_all(memory: OnePersonsMemory, write_ids: Sequence[str]) -> Withdrawn:
+    """Withdraw writes with all that was derived from them.
+
+    While the database is away, these writes are withdrawn all the same, with what was derived
+    from them and waits on this host.
+
+    Raises:
+        storage.StorageError: nobody can take the withdrawals now.
+    """
+    try:
+        gone, is_all = _closure(memory.related, write_ids), True
+    except StorageError as error:
+        logger.warning("what was derived cannot be looked up", extra={"error": str(error)})
+        gone, is_all = _closure(memory.waiting, write_ids), False
     _withdraw(memory, gone)
-    return gone
+    if not is_all:
+        known = {each.id for each in gone}
+        for write_id in write_ids:
+            if write_id not in known:
+                memory.withdraw(write_id)
+    return Withdrawn(gone, is_all)
 
 
 def whole_of(memory: OnePersonsMemory, target: Memory) -> list[Memory]:
@@ -67,7 +106,7 @@ def whole_of(memory: OnePersonsMemory, target: Memory) -> list[Memory]:
     values = memory.history(target.category.value, target.key)
     ids = {each.id for each in values}
     if _is_turn(target):
-        return _with_derived(memory, sorted(ids | {target.id}))
+        return _closure(memory.related, sorted(ids | {target.id}))
     sources = {each.source_id for each in values if each.source_id is not None}
     beside = [
         each
@@ -95,11 +134,13 @@ def forget_whole(memory: OnePersonsMemory, target: Memory) -> list[Memory]:
     return gone
 
 
-def _with_derived(memory: OnePersonsMemory, write_ids: Sequence[str]) -> list[Memory]:
+def _closure(
+    related: Callable[[Sequence[str]], list[Memory]], write_ids: Sequence[str]
+) -> list[Memory]:
     found: dict[str, Memory] = {}
     wanted = list(write_ids)
     while wanted:
-        new = [each for each in memory.related(wanted) if each.id not in found]
+        new = [each for each in related(wanted) if each.id not in found]
         found.update({each.id: each for each in new})
         wanted = [each.id for each in new if each.id not in write_ids]
     return list(found.values())

@@ -124,6 +124,10 @@ class MemoryManager:
             return []
         return self._store().related(get_current_user(), write_ids)
 
+    def waiting(self, write_ids: Sequence[str]) -> list[Memory]:
+        """Return what `related` does, of what waits on this host; no database is asked."""
+        return self._store().waiting(get_current_user(), write_ids)
+
     def history(self, category: str, key: str) -> list[Memory]:
         """Return the values that the key has had, newest first, at most 1 000."""
         check_key(key)

@@ -41,6 +41,11 @@ class SqliteMemoryStore(MemoryStore):
         with self._people.writing(user) as file:
             return store_in(file, user, memories)
 
+    def generation(self, user: str) -> int | None:
+        """Read the person's fence."""
+        with self._people.reading(user) as file:
+            return generation_of(file) if is_remembered(file) else None
+
     def retrieve(self, user: str, category: Category, key: str) -> Memory | None:
         """Return the current value of the key."""
         condition = f"{_CURRENT} AND category = ? AND key = ?"

@@ -43,6 +43,13 @@ class MemoryStore(ABC):
         """
 
     @abstractmethod
+    def generation(self, user: str) -> int | None:
+        """Return the person's generation; None while they are not remembered.
+
+        It is what a memory told now carries: `store` drops what is older.
+        """
+
+    @abstractmethod
     def retrieve(self, user: str, category: Category, key: str) -> Memory | None:
         """Return the current value, or None where there is none."""
 
@@ -87,6 +94,14 @@ class MemoryStore(ABC):
         Superseded values are among them. An id that names no write adds only what was
         derived from it.
         """
+
+    def waiting(self, user: str, write_ids: Sequence[str]) -> list[Memory]:
+        """Return what `related` does, of what is not yet where it is to stay.
+
+        It asks no database. A store without an outbox has nothing that waits.
+        """
+        del user, write_ids
+        return []
 
     @abstractmethod
     def history(self, user: str, category: Category, key: str) -> list[Memory]:

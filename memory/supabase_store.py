@@ -18,6 +18,9 @@ _COLUMNS = (
     "generation, confidence, source_id, expires_at"
 )
 
+_IDS_AT_ONCE = 50
+"""They stand in the request's URL twice, which the project's gateway takes up to some 8 KB."""
+
 
 class SupabaseMemoryStore(MemoryStore):
     """The contract over PostgREST (migrations/0002_memory.sql, 0004_facts.sql, 0005_search.sql).
@@ -35,6 +38,12 @@ class SupabaseMemoryStore(MemoryStore):
             return []
         arguments = {"p_user": user, "p_memories": [written(memory) for memory in memories]}
         return execute(self._clients.client_for(user).rpc("remember", arguments), read_memories)
+
+    def generation(self, user: str) -> int | None:
+        """Read the person's fence."""
+        table = self._clients.client_for(user).table("person_fences")
+        query = table.select("generation, remembered").eq("user_id", user).limit(1)
+        return execute(query.retry(False), _generation)
 
     def retrieve(self, user: str, category: Category, key: str) -> Memory | None:
         """Return the current value of the key."""
@@ -81,14 +90,12 @@ class SupabaseMemoryStore(MemoryStore):
         return self._select(user, {}, current=True, limit=limit, turns=False)
 
     def related(self, user: str, write_ids: Sequence[str]) -> list[Memory]:
-        """Find the writes by their ids and by their sources."""
-        if not write_ids:
-            return []
-        ids = ",".join(check_write_id(write_id) for write_id in write_ids)
-        query = self._clients.client_for(user).table("memory").select(_COLUMNS)
-        query = query.eq("user_id", user).or_(f"id.in.({ids}),source_id.in.({ids})")
-        ordered = query.order("created_at").order("id").limit(MOST_OF_A_HISTORY)
-        return execute(ordered.retry(False), read_memories)
+        """Find the writes by their ids and by their sources, some in each request."""
+        found: dict[str, Memory] = {}
+        for start in range(0, len(write_ids), _IDS_AT_ONCE):
+            related = self._related(user, write_ids[start : start + _IDS_AT_ONCE])
+            found.update({each.id: each for each in related})
+        return sorted(found.values(), key=lambda each: each.position)
 
     def history(self, user: str, category: Category, key: str) -> list[Memory]:
         """Return the values of the key, newest first."""
@@ -112,6 +119,13 @@ class SupabaseMemoryStore(MemoryStore):
         """Delete the write in one call of ``withdraw_memory``."""
         arguments = {"p_user": user, "p_id": write_id}
         return execute(self._clients.client_for(user).rpc("withdraw_memory", arguments), bool)
+
+    def _related(self, user: str, write_ids: Sequence[str]) -> list[Memory]:
+        ids = ",".join(check_write_id(write_id) for write_id in write_ids)
+        query = self._clients.client_for(user).table("memory").select(_COLUMNS)
+        query = query.eq("user_id", user).or_(f"id.in.({ids}),source_id.in.({ids})")
+        ordered = query.order("created_at").order("id").limit(MOST_OF_A_HISTORY)
+        return execute(ordered.retry(False), read_memories)
 
     def _select(
         self,
@@ -183,6 +197,13 @@ def read_memories(data: Any) -> list[Memory]:
         )
         for row in rows(data)
     ]
+
+
+def _generation(data: Any) -> int | None:
+    fences = rows(data)
+    if not fences:
+        return 0
+    return int(fences[0]["generation"]) if fences[0]["remembered"] else None
 
 
 def _time_or_none(text: str | None) -> datetime | None:

@@ -44,6 +44,10 @@ class Database(SqliteMemoryStore):
             raise StorageUnavailableError("the answer was lost")
         return stored
 
+    def generation(self, user: str) -> int | None:
+        self._fail()
+        return super().generation(user)
+
     def retrieve(self, user: str, category: Category, key: str) -> Memory | None:
         self._fail()
         return super().retrieve(user, category, key)
@@ -61,6 +65,14 @@ class Database(SqliteMemoryStore):
     def history(self, user: str, category: Category, key: str) -> list[Memory]:
         self._fail()
         return super().history(user, category, key)
+
+    def related(self, user: str, write_ids: Sequence[str]) -> list[Memory]:
+        self._fail()
+        return super().related(user, write_ids)
+
+    def withdraw(self, user: str, write_id: str) -> bool:
+        self._fail()
+        return super().withdraw(user, write_id)
 
     def forget(self, user: str, category: Category | None, key: str) -> int:
         self._fail()

@@ -15,7 +15,7 @@ from livekit.agents.voice import SpeechHandle
 from assistant.changes import Change
 from assistant.consent import affirms
 from assistant.live_context import since
-from assistant.tools.session import ToolSession
+from assistant.tools.session import LEFT_OUT_LATER, ToolSession
 from people import ErasureUnfinishedError
 from storage import StorageError
 
@@ -89,12 +89,13 @@ class ControlTools:
         if not was_paused:
             self._private_from = asking
         async with session.writing:  # what is being stored just now belongs to the same message
+            is_left_out = await session.leave_out_own_turn()
             for change in reversed(session.changes.of(asking)):
                 await session.call(change.take_back)
             session.changes.drop(asking)
-            await session.leave_out_own_turn()
         session.on_change()
-        return "from now on nothing is remembered, until they say: you can remember again"
+        paused = "from now on nothing is remembered, until they say: you can remember again"
+        return paused if is_left_out else f"{paused}; {LEFT_OUT_LATER}"
 
     @function_tool
     async def remember_again(self, context: RunContext[None]) -> str:

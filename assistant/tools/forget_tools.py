@@ -122,10 +122,13 @@ class ForgetTools:
         turn_id = session.recorder.take_back(said.item_id)
         changes = session.changes.of(said.item_id)
         ids = {turn_id, *(each for change in changes for each in change.write_ids)}
-        gone = await session.call(withdraw_all, session.memory, sorted(ids))
-        if not gone:
+        gone, is_all = await session.call(withdraw_all, session.memory, sorted(ids))
+        if not gone and is_all:
             return f"nothing was kept of {quoted(said.text)}"
         session.changes.drop(said.item_id)
+        if not gone:
+            session.on_change()
+            return f"whatever was kept of {quoted(said.text)} goes once the memory can be reached"
         return await self._forgot(gone)
 
     async def _forget(self, targets: Sequence[Memory], *, name_mentions: bool = True) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ParamSpec, TypeVar
 
 from livekit.agents.llm import ToolError
 from livekit.agents.voice import SpeechHandle
+from prometheus_client import Counter
 
 from assistant.changes import Change, Changes, stored
 from assistant.live_context import LiveContext
@@ -21,6 +23,14 @@ from profiles import ProfileInputError, ProfileManager
 from session_context import get_session_generation
 from storage import PersonErasedError, StorageError, StoreThreads
 
+logger = logging.getLogger("assistant.tools")
+
+_REQUESTS = Counter(
+    "voice_agent_requests_left_out",
+    "Turns that ask for a tool, by whether they were left out of memory",
+    ["result"],
+)
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -31,10 +41,19 @@ NOT_NOW = (
     "say: you can remember again"
 )
 
+LEFT_OUT_LATER = (
+    "the memory cannot be reached just now: what they have just said is left out as far as can be "
+    "seen, so say that you cannot be sure of it yet"
+)
+
 ERASED = (
     "everything about the person was erased meanwhile, and this was not stored; go on as with "
     "somebody new"
 )
+
+
+class MemoryAwayError(ToolError):
+    """The store did not answer; whether the call has happened is not known."""
 
 
 @dataclass
@@ -88,6 +107,7 @@ class ToolSession:
 
         Raises:
             ToolError: it failed, in words for the model.
+            MemoryAwayError: it failed because the store did not answer.
         """
         try:
             return await asyncio.wait_for(self.threads.run(call, *args, **kwargs), self.deadline_s)
@@ -97,7 +117,7 @@ class ToolSession:
             await self.erased_elsewhere()
             raise ToolError(ERASED) from error
         except (asyncio.TimeoutError, StorageError) as error:
-            raise ToolError(
+            raise MemoryAwayError(
                 "the memory cannot be reached just now, and this may or may not have happened; "
                 "say so and go on"
             ) from error
@@ -152,13 +172,35 @@ class ToolSession:
             return
         self.changes.note(self.turns.current.item_id, change)
 
-    async def leave_out_own_turn(self) -> None:
-        """Keep nothing of the turn that asks for this tool: it is a request, not a memory."""
+    async def leave_out_own_turn(self) -> bool:
+        """Keep nothing of the turn that asks for this tool: it is a request, not a memory.
+
+        Where the memory is away, the tool goes on: nobody has to ask again for this.
+
+        Returns:
+            Whether it is left out; False where that cannot be said within the deadline.
+        """
         turn_id = self.recorder.take_back(self.turns.current.item_id)
-        gone = await self.call(withdraw_all, self.memory, [turn_id])
         self.changes.drop_write(turn_id)
-        if any(each.id != turn_id for each in gone):
-            await self.drop_summary()
+        withdrawing = self.whole(self._withdraw_own(turn_id))
+        try:
+            is_left_out = await asyncio.wait_for(withdrawing, self.deadline_s)
+        except asyncio.TimeoutError:
+            logger.warning("a turn that asks for a tool is left out later: the memory is slow")
+            is_left_out = False
+        return is_left_out
+
+    async def _withdraw_own(self, turn_id: str) -> bool:
+        try:
+            gone, _ = await self.threads.run(withdraw_all, self.memory, [turn_id])
+            if any(each.id != turn_id for each in gone):
+                await self.drop_summary()
+        except (MemoryAwayError, StorageError) as error:
+            _REQUESTS.labels("failed").inc()
+            logger.error("a turn that asks for a tool may be kept", extra={"error": str(error)})
+            return False
+        _REQUESTS.labels("left_out").inc()
+        return True
 
     async def drop_summary(self) -> None:
         """Drop the short text about the person, which may say what is forgotten now."""

@@ -9,6 +9,11 @@ DELIVERED = Counter("voice_agent_outbox_delivered", "Writes that the database ha
 DROPPED = Counter(
     "voice_agent_outbox_dropped", "Writes from before an erasure, which the database dropped"
 )
+QUESTIONS = Counter(
+    "voice_agent_outbox_generations",
+    "Questions for the generation of writes that do not name theirs, by outcome",
+    ["result"],
+)
 SET_ASIDE = Counter("voice_agent_outbox_set_aside", "Writes that cannot be delivered", ["reason"])
 REFUSED = Counter("voice_agent_outbox_refused", "Writes refused, as OUTBOX_MAX_MB was reached")
 UNWRITABLE = Counter(

@@ -18,10 +18,11 @@ from memory.outbox.drainer import Drainer
 from memory.outbox.entry import Entry, Forgetting, Withdrawal, Write, as_stored
 from memory.outbox.errors import OutboxFullError, OutboxUnwritableError, UnreadableEntryError
 from memory.outbox.file import OutboxFile
+from memory.outbox.generations import Generations
 from memory.outbox.overlay import Overlay, has_expired
 from memory.outbox.paging import Wanted, page_of_both
 from memory.store import MemoryStore
-from storage import StorageError, StorageRejectedError, StorageUnavailableError
+from storage import StorageError, StorageRejectedError
 
 logger = logging.getLogger("memory.outbox")
 
@@ -61,12 +62,20 @@ class OutboxMemoryStore(MemoryStore, AbstractContextManager["OutboxMemoryStore"]
         self._outbox = outbox
         self._database = database
         self._drainer = drainer
+        self._generations = Generations(outbox, database)
         self._lock = threading.Lock()
         self._overlays: OrderedDict[str, _Kept] = OrderedDict()
         self._complaint: str | None = None
 
     def store(self, user: str, memories: Sequence[NewMemory]) -> list[Memory]:
-        """Append memories to the outbox in one transaction."""
+        """Append memories to the outbox in one transaction.
+
+        Where some do not name their generation, the database is asked for it first, once a
+        person. Where it does not answer in time, the last that this host knows is theirs.
+        """
+        unnamed = any(memory.generation is None for memory in memories)
+        if unnamed and not self._generations.learn(user):
+            memories = [memory for memory in memories if memory.generation is not None]
         if not memories:
             return []
         try:
@@ -74,6 +83,10 @@ class OutboxMemoryStore(MemoryStore, AbstractContextManager["OutboxMemoryStore"]
         except OutboxUnwritableError:
             return self._database.store(user, memories)
         return [as_stored(user, write) for write in appended if isinstance(write, NewMemory)]
+
+    def generation(self, user: str) -> int | None:
+        """Ask the database."""
+        return self._database.generation(user)
 
     def retrieve(self, user: str, category: Category, key: str) -> Memory | None:
         """Return the current value; one that was told just now, without asking the database."""
@@ -123,6 +136,10 @@ class OutboxMemoryStore(MemoryStore, AbstractContextManager["OutboxMemoryStore"]
         stored = self._database.related(user, write_ids)
         return overlay.related(stored, write_ids) if overlay else stored
 
+    def waiting(self, user: str, write_ids: Sequence[str]) -> list[Memory]:
+        """Find in what waits on this host."""
+        return self._overlay(user).related([], write_ids)
+
     def withdraw(self, user: str, write_id: str) -> bool:
         """Deliver what waits and withdraw the write; where that takes long, the undo waits too.
 
@@ -140,7 +157,9 @@ class OutboxMemoryStore(MemoryStore, AbstractContextManager["OutboxMemoryStore"]
             if not known and not overlay.withdraws(write_id):
                 stored = self._database.related(user, [write_id])
                 known = any(each.id == write_id for each in stored)
-        except StorageUnavailableError:
+        except StorageRejectedError:
+            raise
+        except StorageError:
             known = True  # as far as anybody can say now
         self._append(user, [Withdrawal(write_id)])
         return known
@@ -192,6 +211,7 @@ class OutboxMemoryStore(MemoryStore, AbstractContextManager["OutboxMemoryStore"]
         """End the drainer and close the outbox; what waits is delivered later."""
         if self._drainer is not None:
             self._drainer.close()
+        self._generations.close()
         self._outbox.close()
 
     def __exit__(

@@ -11,8 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memory import Category, Memory, MemoryStore, NewMemory, open_memory_store
+from memory.forgetting import MemoryOf, whole_of
 from memory.query import search_words
 from memory.search import search
+from people import open_people_store
 from storage import Storage, StorageRejectedError
 
 FACT, GOAL = Category.FACT, Category.GOAL
@@ -538,10 +540,50 @@ def test_writes_and_what_was_derived_from_them_are_found_together(store, user, o
     assert store.related(user, []) == []
 
 
+def test_what_is_related_to_many_writes_is_found_once_each_oldest_first(store, user):
+    turns, facts = told_many_addresses(store, user)
+    told = sorted([*turns, *facts], key=lambda each: (each.created_at, each.id))
+    related = store.related(user, [each.id for each in reversed(told)])
+    assert [each.id for each in related] == [each.id for each in told]
+
+
+def test_all_of_a_long_history_is_found_to_be_forgotten(store, user):
+    turns, facts = told_many_addresses(store, user)
+    current = store.retrieve(user, FACT, "address")
+    assert current is not None
+    whole = whole_of(MemoryOf(store, user), current)
+    assert {each.id for each in whole} == {each.id for each in [*turns, *facts]}
+
+
+def told_many_addresses(store: MemoryStore, user: str) -> tuple[list[NewMemory], list[NewMemory]]:
+    """Store more turns, and a fact from each, than the URL of one request has room to name."""
+    moments = [NOON + n * SECOND for n in range(160)]
+    turns = [new(f"{n} Elm Street", f"user_input_{n}", created_at=t) for n, t in enumerate(moments)]
+    facts = [
+        new(each.value, "address", created_at=each.created_at, source_id=each.id) for each in turns
+    ]
+    put(store, user, *turns, *facts)
+    return turns, facts
+
+
 def test_what_was_derived_is_found_also_where_its_source_is_gone(store, user):
     gone = str(uuid.uuid4())
     put(store, user, new("Rome", "city", source_id=gone))
     assert values(store.related(user, [gone])) == ["Rome"]
+
+
+def test_the_generation_is_that_of_the_last_erasure(store, user, raise_fence):
+    assert store.generation(user) == 0
+    raise_fence(user, 3)
+    assert store.generation(user) == 3
+
+
+def test_who_is_not_remembered_has_no_generation_to_tell_in(store, storage, user):
+    people = open_people_store(storage)
+    people.set_remembering(user, False)
+    assert store.generation(user) is None
+    people.set_remembering(user, True)
+    assert store.generation(user) == 1
 
 
 def test_facts_are_listed_without_turns_newest_first_and_bounded(store, user):

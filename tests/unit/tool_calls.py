@@ -25,7 +25,7 @@ from assistant.assistant import Assistant
 from assistant.remembered_person import RememberedPerson
 from assistant.tools import Erasing
 from config import Settings
-from memory import MemoryManager, SqliteMemoryStore
+from memory import MemoryManager, MemoryStore, SqliteMemoryStore
 from memory.recorder import UserTurn
 from memory.transcript import SqliteTranscriptStore
 from profiles import ProfileManager, SqliteProfileStore
@@ -113,7 +113,10 @@ class Talk:
 
     def __init__(self, data_dir: Path, **options: Any) -> None:
         self.people = PersonFiles(data_dir)
-        self.memory = MemoryManager(lambda: SqliteMemoryStore(self.people))
+        open_store: Callable[[], MemoryStore] = options.pop(
+            "open_store", lambda: SqliteMemoryStore(self.people)
+        )
+        self.memory = MemoryManager(open_store)
         self.profiles = ProfileManager(lambda: SqliteProfileStore(self.people))
         self.erasures = Erasures(self.people)
         self.threads = StoreThreads(4)
