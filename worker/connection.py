@@ -27,10 +27,11 @@ from connection_events import (
 from sessions import SessionState, open_session_state
 from sessions.contract import Conversations
 from sessions.naming import now_ms
+from worker.interruptions import Interruptions
 from worker.owned_tasks import end_tasks
 from worker.presence import Presence, reason_of
 from worker.release import Releases, Stage
-from worker.speaking_flag import SpeakingFlag
+from worker.speaking_flag import FlaggedStage, SpeakingFlag
 from worker.whereabouts import Sign
 
 logger = logging.getLogger("worker.connection")
@@ -81,6 +82,7 @@ class PersonConnection:
             self._flag = SpeakingFlag(self._state, conversation_id, ttl_s=ttl_s)
         timeout_s = settings.sessions.release_timeout_s
         self.releases = Releases(conversation_id, timeout_s=timeout_s)
+        self._interruptions = Interruptions(ctx.room)
         self._here = asyncio.Event()
         self._here.set()
         self._announced_away = False
@@ -115,9 +117,10 @@ class PersonConnection:
         self._lost = lost
         if not self.presence.holds.is_here:
             lost(self.presence.holds.heard_ms / 1000)
+        self._interruptions.watch(session)
         if self._flag is not None:
             self._flag.watch(session)
-            stages = {**stages, SPEAKING: _Flagged(stages[SPEAKING], self._flag)}
+            stages = {**stages, SPEAKING: FlaggedStage(stages[SPEAKING], self._flag)}
         self.releases.attach(stages)
 
     async def until_here(self) -> None:
@@ -146,6 +149,7 @@ class PersonConnection:
             await self._in_time(keep())
         await self._in_time(self._until_said())
         await end_tasks([self._listening])
+        await self._interruptions.aclose()
         if self._flag is not None:
             await self._flag.aclose()
         for part in (self._events, self._control, self._state):
@@ -234,24 +238,3 @@ class PersonConnection:
         task = asyncio.create_task(work, name="connection")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-class _Flagged:
-    """A stage of speech whose release also lowers the flag that the agent speaks."""
-
-    def __init__(self, stage: Stage, flag: SpeakingFlag) -> None:
-        self._stage = stage
-        self._flag = flag
-
-    async def release(self) -> None:
-        """See `Stage.release`."""
-        results = await asyncio.gather(
-            self._stage.release(), self._flag.lower(), return_exceptions=True
-        )
-        for result in results:
-            if isinstance(result, BaseException):
-                raise result
-
-    async def resume(self) -> None:
-        """See `Stage.resume`."""
-        await self._stage.resume()
