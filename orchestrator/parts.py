@@ -139,7 +139,9 @@ async def _watching(
         webhooks=told,
         settings=settings,
     )
-    heard = LiveKitWebhooks(state=state, rooms=rooms, endings=cleanups, settings=settings)
+    heard = LiveKitWebhooks(
+        state=state, events=events, rooms=rooms, endings=cleanups, settings=settings
+    )
     watchdog = Watchdog(
         state=state,
         rooms=rooms,

@@ -16,6 +16,7 @@ from typing import Any
 from livekit import api
 
 from config import Settings
+from connection_events import EventChannel
 from orchestrator.ending.report import Endings
 from orchestrator.errors import OrchestratorError
 from orchestrator.rooms import Rooms
@@ -48,13 +49,20 @@ class LiveKitWebhooks:
 
     Args:
         state: the state of sessions.
+        events: where it is said that a person was lost.
         rooms: LiveKit's rooms, which are asked before anything is ended.
         endings: ends sessions.
         settings: the LiveKit key, WEBHOOK_ALLOW_UNSIGNED, RECONNECT_GRACE_S.
     """
 
     def __init__(
-        self, *, state: SessionState, rooms: Rooms, endings: Endings, settings: Settings
+        self,
+        *,
+        state: SessionState,
+        events: EventChannel,
+        rooms: Rooms,
+        endings: Endings,
+        settings: Settings,
     ) -> None:
         self._state = state
         self._verifier = WebhookVerifier(
@@ -63,7 +71,12 @@ class LiveKitWebhooks:
             allow_unsigned=settings.orchestrator.webhook_allow_unsigned,
         )
         self._happenings = Happenings(
-            state=state, rooms=rooms, endings=endings, settings=settings, later=self._own
+            state=state,
+            events=events,
+            rooms=rooms,
+            endings=endings,
+            settings=settings,
+            later=self._own,
         )
         self._tasks: set[asyncio.Task[None]] = set()
 

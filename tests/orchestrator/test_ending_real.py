@@ -166,7 +166,9 @@ async def orchestrated(hooked: Hooked, redis: str) -> AsyncIterator[Orchestrated
             settings=settings,
         )
         await running.enter_async_context(cleanups.running())
-        webhooks = LiveKitWebhooks(state=state, rooms=rooms, endings=cleanups, settings=settings)
+        webhooks = LiveKitWebhooks(
+            state=state, events=ProcessChannel(), rooms=rooms, endings=cleanups, settings=settings
+        )
         await running.enter_async_context(webhooks.running())
         made = Orchestrated(livekit, state, rooms, cleanups, webhooks, settings, said)
         await running.enter_async_context(_receiving(made, hooked.port))
