@@ -46,6 +46,9 @@ Lost = Callable[[float], None]
 """Is told that the person is not here, and until when they can have heard something, in seconds
 since the epoch."""
 
+Changed = Callable[[Sign], None]
+"""Is told where the person is whenever that changes."""
+
 
 class PersonConnection:
     """Owns everything that follows a job's person; `end` gives it back.
@@ -72,6 +75,7 @@ class PersonConnection:
         self._settings = settings
         self._on_gone = on_gone
         self._lost: Lost = lambda _: None
+        self._follow: Changed = lambda _: None
         self._events = open_event_channel(settings.sessions)
         self._control = open_speech_control(settings.sessions)
         self._state: SessionState | None = None
@@ -105,7 +109,12 @@ class PersonConnection:
         return self._state.conversations if self._state is not None else None
 
     def attach(
-        self, session: AgentSession[None], stages: Mapping[str, Stage], *, lost: Lost
+        self,
+        session: AgentSession[None],
+        stages: Mapping[str, Stage],
+        *,
+        lost: Lost,
+        changed: Changed,
     ) -> None:
         """Say what works for the conversation, once it does.
 
@@ -113,8 +122,10 @@ class PersonConnection:
             session: runs.
             stages: of the session, by their names.
             lost: called before the stages are released.
+            changed: told now where the person is, and whenever that changes.
         """
-        self._lost = lost
+        self._lost, self._follow = lost, changed
+        changed(self.presence.holds)
         if not self.presence.holds.is_here:
             lost(self.presence.holds.heard_ms / 1000)
         self._interruptions.watch(session)
@@ -181,6 +192,7 @@ class PersonConnection:
                 "reason": sign.reason.value,
             },
         )
+        self._follow(sign)
         if sign.is_here:
             self._here.set()
             self.releases.want_working()
