@@ -74,12 +74,15 @@ async def test_a_room_that_got_lost_is_made_again_as_it_was_by_whoever_joins(
     name, rooms, token = started["roomName"], anywhere.parts.rooms, started["token"]
     if token_of == "the voice gateway":
         record = await anywhere.parts.state.records.get(started["sessionId"])
+        assert record is not None
         token = anywhere.parts.voice.gateway._make_token(record)
     first = await rooms.find(name)
     assert await _dispatches_once_joined(anywhere, name, token) == 1
     await rooms.delete(name)
     assert await _dispatches_once_joined(anywhere, name, token) == 0
     again = await rooms.find(name)
+    assert first is not None
+    assert again is not None
     assert again.departure_timeout == first.departure_timeout == rooms.departure_timeout_s
     assert (again.metadata, again.empty_timeout) == (first.metadata, first.empty_timeout)
     await rooms.delete(name)
