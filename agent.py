@@ -183,7 +183,7 @@ async def _converse(
     session = await conversation.start(
         models, room=ctx.room, participant_identity=participant.identity, on_close=on_close
     )
-    connection.attach(session, conversation.stages(), lost=conversation.lose)
+    connection.attach(session, conversation.stages(), lost=conversation.lose, changed=limits.follow)
     link.ready(session)
     limits.start(session)
     logger.info(

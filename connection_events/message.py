@@ -55,14 +55,22 @@ class ConnectionEvent(BaseModel):
         return self.model_dump_json()
 
 
-def disconnected(conversation_id: str, reason: Reason) -> ConnectionEvent:
-    """Return the event that a conversation's connection has just ended."""
-    return _now(EventType.DISCONNECTED, conversation_id, reason)
+def disconnected(
+    conversation_id: str, reason: Reason, *, at_ms: int | None = None
+) -> ConnectionEvent:
+    """Return the event that a conversation's connection ended.
+
+    Args:
+        conversation_id: the session's id.
+        reason: why.
+        at_ms: when, in milliseconds since the epoch; None for just now.
+    """
+    return _event(EventType.DISCONNECTED, conversation_id, reason, at_ms)
 
 
 def reconnected(conversation_id: str, reason: Reason) -> ConnectionEvent:
     """Return the event that a connection has just come back, with why it had ended."""
-    return _now(EventType.RECONNECTED, conversation_id, reason)
+    return _event(EventType.RECONNECTED, conversation_id, reason)
 
 
 def read_event(text: str | bytes) -> ConnectionEvent | None:
@@ -75,12 +83,14 @@ def read_event(text: str | bytes) -> ConnectionEvent | None:
         return None
 
 
-def _now(kind: EventType, conversation_id: str, reason: Reason) -> ConnectionEvent:
+def _event(
+    kind: EventType, conversation_id: str, reason: Reason, at_ms: int | None = None
+) -> ConnectionEvent:
     return ConnectionEvent.model_validate(
         {
             "type": kind.value,
             "conversation_id": conversation_id,
-            "timestamp_ms": int(time.time() * 1000),
+            "timestamp_ms": int(time.time() * 1000) if at_ms is None else at_ms,
             "reason": reason,
         }
     )

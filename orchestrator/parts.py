@@ -140,7 +140,12 @@ async def _watching(
         settings=settings,
     )
     heard = LiveKitWebhooks(
-        state=state, rooms=rooms, spawner=spawner, endings=cleanups, settings=settings
+        state=state,
+        events=events,
+        rooms=rooms,
+        spawner=spawner,
+        endings=cleanups,
+        settings=settings,
     )
     watchdog = Watchdog(
         state=state,

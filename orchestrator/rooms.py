@@ -100,11 +100,22 @@ class Rooms:
             agent_name: the agent to dispatch; None for ours.
         """
         name = self.agent_name if agent_name is None else agent_name
+        made = self.configuration_without_agent(record)
+        made.agents.append(self._agent(record, name))
+        return made
+
+    def configuration_without_agent(self, record: SessionRecord) -> api.RoomConfiguration:
+        """Return the same for a room that was made before: only if it got lost, joining makes it.
+
+        Whether its session still gets an agent then is for others to know.
+
+        Args:
+            record: the session that the room is for.
+        """
         return api.RoomConfiguration(
             metadata=room_metadata(record),
             empty_timeout=_EMPTY_TIMEOUT_S,
             departure_timeout=self.departure_timeout_s,
-            agents=[self._agent(record, name)],
         )
 
     def _agent(self, record: SessionRecord, name: str) -> api.RoomAgentDispatch:

@@ -27,10 +27,11 @@ from connection_events import (
 from sessions import SessionState, open_session_state
 from sessions.contract import Conversations
 from sessions.naming import now_ms
+from worker.interruptions import Interruptions
 from worker.owned_tasks import end_tasks
 from worker.presence import Presence, reason_of
 from worker.release import Releases, Stage
-from worker.speaking_flag import SpeakingFlag
+from worker.speaking_flag import FlaggedStage, SpeakingFlag
 from worker.whereabouts import Sign
 
 logger = logging.getLogger("worker.connection")
@@ -44,6 +45,9 @@ SPEAKING = "speaking"
 Lost = Callable[[float], None]
 """Is told that the person is not here, and until when they can have heard something, in seconds
 since the epoch."""
+
+Changed = Callable[[Sign], None]
+"""Is told where the person is whenever that changes."""
 
 
 class PersonConnection:
@@ -71,6 +75,7 @@ class PersonConnection:
         self._settings = settings
         self._on_gone = on_gone
         self._lost: Lost = lambda _: None
+        self._follow: Changed = lambda _: None
         self._events = open_event_channel(settings.sessions)
         self._control = open_speech_control(settings.sessions)
         self._state: SessionState | None = None
@@ -81,6 +86,7 @@ class PersonConnection:
             self._flag = SpeakingFlag(self._state, conversation_id, ttl_s=ttl_s)
         timeout_s = settings.sessions.release_timeout_s
         self.releases = Releases(conversation_id, timeout_s=timeout_s)
+        self._interruptions = Interruptions(ctx.room)
         self._here = asyncio.Event()
         self._here.set()
         self._announced_away = False
@@ -103,7 +109,12 @@ class PersonConnection:
         return self._state.conversations if self._state is not None else None
 
     def attach(
-        self, session: AgentSession[None], stages: Mapping[str, Stage], *, lost: Lost
+        self,
+        session: AgentSession[None],
+        stages: Mapping[str, Stage],
+        *,
+        lost: Lost,
+        changed: Changed,
     ) -> None:
         """Say what works for the conversation, once it does.
 
@@ -111,13 +122,16 @@ class PersonConnection:
             session: runs.
             stages: of the session, by their names.
             lost: called before the stages are released.
+            changed: told now where the person is, and whenever that changes.
         """
-        self._lost = lost
+        self._lost, self._follow = lost, changed
+        changed(self.presence.holds)
         if not self.presence.holds.is_here:
             lost(self.presence.holds.heard_ms / 1000)
+        self._interruptions.watch(session)
         if self._flag is not None:
             self._flag.watch(session)
-            stages = {**stages, SPEAKING: _Flagged(stages[SPEAKING], self._flag)}
+            stages = {**stages, SPEAKING: FlaggedStage(stages[SPEAKING], self._flag)}
         self.releases.attach(stages)
 
     async def until_here(self) -> None:
@@ -146,6 +160,7 @@ class PersonConnection:
             await self._in_time(keep())
         await self._in_time(self._until_said())
         await end_tasks([self._listening])
+        await self._interruptions.aclose()
         if self._flag is not None:
             await self._flag.aclose()
         for part in (self._events, self._control, self._state):
@@ -177,6 +192,7 @@ class PersonConnection:
                 "reason": sign.reason.value,
             },
         )
+        self._follow(sign)
         if sign.is_here:
             self._here.set()
             self.releases.want_working()
@@ -234,24 +250,3 @@ class PersonConnection:
         task = asyncio.create_task(work, name="connection")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-class _Flagged:
-    """A stage of speech whose release also lowers the flag that the agent speaks."""
-
-    def __init__(self, stage: Stage, flag: SpeakingFlag) -> None:
-        self._stage = stage
-        self._flag = flag
-
-    async def release(self) -> None:
-        """See `Stage.release`."""
-        results = await asyncio.gather(
-            self._stage.release(), self._flag.lower(), return_exceptions=True
-        )
-        for result in results:
-            if isinstance(result, BaseException):
-                raise result
-
-    async def resume(self) -> None:
-        """See `Stage.resume`."""
-        await self._stage.resume()

@@ -16,6 +16,7 @@ from livekit.agents import (
 from prometheus_client import Counter
 
 from worker.owned_tasks import end_tasks
+from worker.whereabouts import Sign
 
 logger = logging.getLogger("worker.limits")
 
@@ -36,7 +37,8 @@ class Limits:
 
     Args:
         left_s: seconds that the session may last from now on.
-        silence_s: seconds of silence on both sides after which it ends; None for ever.
+        silence_s: seconds of silence on both sides after which it ends; None for ever. The
+            time for which the person is away is none, and it begins anew when they are back.
         tell: tells the person; done when they have heard it.
         end: ends the session.
     """
@@ -64,6 +66,10 @@ class Limits:
         session.on("agent_state_changed", self._on_agent)
         session.on("conversation_item_added", self._on_item)
         self._task = asyncio.create_task(self._run(), name="limits")
+
+    def follow(self, sign: Sign) -> None:
+        """Take where the person is: while they are away nobody is silent."""
+        self._note("absence", is_busy=not sign.is_here)
 
     async def aclose(self) -> None:
         """Stop watching."""

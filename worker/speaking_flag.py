@@ -11,6 +11,7 @@ from prometheus_client import Counter
 from connection_events.backoff import Backoff
 from sessions import SessionState, StateUnreachableError
 from worker.owned_tasks import end_tasks
+from worker.release import Stage
 
 logger = logging.getLogger("worker.speaking_flag")
 
@@ -88,3 +89,29 @@ class SpeakingFlag:
             self._said = None
             await self._state.conversations.set_speaking(self._session_id, on, ttl_s=self._ttl_s)
             self._said = on
+
+
+class FlaggedStage:
+    """A stage of speech whose release also lowers the flag that the agent speaks.
+
+    Args:
+        stage: of speech.
+        flag: follows the same session.
+    """
+
+    def __init__(self, stage: Stage, flag: SpeakingFlag) -> None:
+        self._stage = stage
+        self._flag = flag
+
+    async def release(self) -> None:
+        """See `Stage.release`."""
+        results = await asyncio.gather(
+            self._stage.release(), self._flag.lower(), return_exceptions=True
+        )
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+
+    async def resume(self) -> None:
+        """See `Stage.resume`."""
+        await self._stage.resume()

@@ -101,7 +101,12 @@ async def start(
         voice_id=body.voice_id or "",
         opening_line=body.opening_line or "",
     )
-    token = parts.tokens.make(room=record.room, identity=record.identity, name=record.user_name)
+    token = parts.tokens.make(
+        room=record.room,
+        identity=record.identity,
+        name=record.user_name,
+        room_config=parts.rooms.configuration_without_agent(record),
+    )
     return Started(
         success=True,
         session_id=record.id,

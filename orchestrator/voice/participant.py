@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from livekit import rtc
 
+from connection_events.interruptions import INTERRUPTIONS
 from orchestrator.voice.agent_voice import AgentVoice, Converter, native_rate
 from orchestrator.voice.transcripts import TOPIC, Transcripts
 
@@ -76,7 +77,7 @@ class VoiceParticipant:
         self._cushion = rtc.AudioFrame(bytes(2 * samples), native_rate(sample_rate), 1, samples)
         self._convert = Converter(sample_rate, native_rate(sample_rate))
         self._agent_state = _ABSENT
-        self._spoken_over = False
+        self._interruptions: dict[str, str] = {}
 
     async def join(self) -> None:
         """Join and publish a microphone.
@@ -179,17 +180,24 @@ class VoiceParticipant:
             self._own(self._transcripts.read(reader, "agent"), "voice: agent's transcript")
 
     def _on_said(self, who: str, segment: str, text: str, final: bool) -> None:
-        if who == "user" and self._agent_state == _SPEAKING:
-            self._spoken_over = True
         self._listener.on_transcript(who, segment, text, final=final)
 
     def _on_attributes(self, _: object, participant: rtc.Participant) -> None:
         self._look_at(participant)
 
     def _look_at(self, participant: rtc.Participant) -> None:
-        state = participant.attributes.get(_AGENT_STATE)
-        if state and _is_agent(participant):
+        if not _is_agent(participant):
+            return
+        self._notice_interruption(participant)
+        if state := participant.attributes.get(_AGENT_STATE):
             self._change(state)
+
+    def _notice_interruption(self, agent: rtc.Participant) -> None:
+        count = agent.attributes.get(INTERRUPTIONS, "")
+        before = self._interruptions.get(agent.sid, count)  # what was before we came says nothing
+        self._interruptions[agent.sid] = count
+        if count != before:
+            self._listener.on_interrupted()
 
     def _on_gone(self, participant: rtc.RemoteParticipant) -> None:
         others = self._room.remote_participants.values()
@@ -201,11 +209,8 @@ class VoiceParticipant:
     def _change(self, state: str) -> None:
         if state == self._agent_state:
             return
-        before, self._agent_state = self._agent_state, state
+        self._agent_state = state
         self._voice.unhush()
-        if before == _SPEAKING and self._spoken_over:
-            self._listener.on_interrupted()
-        self._spoken_over = False
         self._listener.on_agent_state(state)
 
     def _on_disconnected(self, reason: rtc.DisconnectReason.ValueType) -> None:

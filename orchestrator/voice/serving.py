@@ -60,7 +60,10 @@ async def open_voice(
         gateway = VoiceGateway(
             livekit_url=settings.worker.livekit_url or "",
             make_token=lambda record: tokens.make(
-                room=record.room, identity=record.identity, name=record.user_name
+                room=record.room,
+                identity=record.identity,
+                name=record.user_name,
+                room_config=rooms.configuration_without_agent(record),
             ),
             state=state,
             events=events,

@@ -9,7 +9,7 @@ from typing import Any
 from livekit import api
 
 from config import Settings
-from connection_events import Reason
+from connection_events import EventChannel, Reason, disconnected
 from orchestrator.ending.adopting import adopt
 from orchestrator.ending.report import Endings
 from orchestrator.rooms import Rooms
@@ -21,6 +21,18 @@ _AGENT = api.ParticipantInfo.Kind.AGENT
 _ON_PURPOSE = frozenset(
     {api.DisconnectReason.CLIENT_INITIATED, api.DisconnectReason.UNKNOWN_REASON}
 )
+_ENDED_BY_US = frozenset(
+    {api.DisconnectReason.PARTICIPANT_REMOVED, api.DisconnectReason.ROOM_DELETED}
+)
+_SAID_BY_GATEWAY = api.DisconnectReason.USER_UNAVAILABLE
+"""With which the voice gateway leaves for a client that it has lost; it has said why before."""
+_FAILED = frozenset(
+    {
+        api.DisconnectReason.SERVER_SHUTDOWN,
+        api.DisconnectReason.STATE_MISMATCH,
+        api.DisconnectReason.JOIN_FAILURE,
+    }
+)
 _ASKED_BY = "webhook"
 
 
@@ -29,6 +41,7 @@ class Happenings:
 
     Args:
         state: the state of sessions.
+        events: where it is said that a person was lost.
         rooms: LiveKit's rooms, which are asked what is true now.
         spawner: brings agents where LiveKit's dispatch does not.
         endings: ends sessions.
@@ -40,6 +53,7 @@ class Happenings:
         self,
         *,
         state: SessionState,
+        events: EventChannel,
         rooms: Rooms,
         spawner: Spawner,
         endings: Endings,
@@ -47,6 +61,7 @@ class Happenings:
         later: Callable[[Coroutine[Any, Any, None]], None],
     ) -> None:
         self._state = state
+        self._events = events
         self._rooms = rooms
         self._spawner = spawner
         self._endings = endings
@@ -94,6 +109,7 @@ class Happenings:
         if event.participant.disconnect_reason in _ON_PURPOSE:
             await self._endings.begin(record.id, Reason.CLIENT_DISCONNECT, asked_by=_ASKED_BY)
         else:
+            self._later(self._say_lost(record, event))
             self._later(self._end_unless_back(record, joined_at))
 
     async def _finished(self, event: api.WebhookEvent) -> None:
@@ -150,6 +166,17 @@ class Happenings:
     async def _is_there(self, record: SessionRecord) -> bool:
         present = await self._rooms.present(record.room)
         return any(each.identity == record.identity for each in present)
+
+    async def _say_lost(self, record: SessionRecord, event: api.WebhookEvent) -> None:
+        why = event.participant.disconnect_reason
+        if why == _SAID_BY_GATEWAY or why in _ENDED_BY_US:
+            return  # whoever ended it says so
+        if await self._state.records.has_ended(record.id):
+            return
+        reason = Reason.SERVER_ERROR if why in _FAILED else Reason.TIMEOUT
+        # LiveKit's time, in whole seconds: what the job has seen since outweighs it.
+        at_ms = min(event.created_at * 1000, now_ms()) if event.created_at > 0 else now_ms()
+        await self._events.publish(disconnected(record.id, reason, at_ms=at_ms))
 
     async def _end_unless_back(self, record: SessionRecord, joined_at: int) -> None:
         await asyncio.sleep(self._settings.worker.reconnect_grace_s)

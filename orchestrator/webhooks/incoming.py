@@ -16,6 +16,7 @@ from typing import Any
 from livekit import api
 
 from config import Settings
+from connection_events import EventChannel
 from orchestrator.ending.report import Endings
 from orchestrator.errors import OrchestratorError
 from orchestrator.rooms import Rooms
@@ -49,6 +50,7 @@ class LiveKitWebhooks:
 
     Args:
         state: the state of sessions.
+        events: where it is said that a person was lost.
         rooms: LiveKit's rooms, which are asked before anything is ended.
         spawner: brings agents where LiveKit's dispatch does not.
         endings: ends sessions.
@@ -59,6 +61,7 @@ class LiveKitWebhooks:
         self,
         *,
         state: SessionState,
+        events: EventChannel,
         rooms: Rooms,
         spawner: Spawner,
         endings: Endings,
@@ -72,6 +75,7 @@ class LiveKitWebhooks:
         )
         self._happenings = Happenings(
             state=state,
+            events=events,
             rooms=rooms,
             spawner=spawner,
             endings=endings,

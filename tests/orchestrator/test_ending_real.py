@@ -168,6 +168,7 @@ async def orchestrated(hooked: Hooked, redis: str) -> AsyncIterator[Orchestrated
         await running.enter_async_context(cleanups.running())
         webhooks = LiveKitWebhooks(
             state=state,
+            events=ProcessChannel(),
             rooms=rooms,
             spawner=DispatchSpawner(rooms),
             endings=cleanups,

@@ -8,6 +8,7 @@ import sys
 import wave
 from pathlib import Path
 
+import anyio
 import pytest
 
 from connection_events import EventType, Reason
@@ -85,6 +86,31 @@ async def test_an_interrupt_stops_the_agent_and_the_conversation_goes_on(world):
         assert len(voice.pcm) - heard < 0.3 * 32_000  # what was on its way
         await turns.client.type("hello")
         await turns.until(lambda: ("agent", "Hello to you.") in said)
+        await turns.end()
+
+
+async def test_whoever_types_or_speaks_over_the_agent_is_told_to_discard_what_it_said(world):
+    url = await world.create()
+    with anyio.fail_after(60):
+        await _type_and_speak_over(url)
+
+
+async def _type_and_speak_over(url: str) -> None:
+    async with talking(url) as (turns, _, said):
+        await turns.hear(20)
+        await turns.client.type("tell me a long story")
+        await turns.until(lambda: turns.state == "speaking")
+        assert turns.interruptions == 0
+        await turns.client.type("hello")
+        await turns.until(lambda: turns.interruptions == 1)
+        await turns.until(lambda: ("agent", "Hello to you.") in said)
+        await turns.until(lambda: turns.state == "listening")
+        await turns.client.type("tell me a long story")
+        await turns.until(lambda: turns.state == "speaking")
+        assert turns.interruptions == 1  # what ends by itself was not cut off
+        await turns.say(read_wav(WHAT_IS_MY_FAVORITE_COLOR, 16_000), 20)
+        await turns.until(lambda: turns.interruptions == 2)
+        await turns.until(lambda: ("agent", "Your favorite color is blue.") in said)
         await turns.end()
 
 

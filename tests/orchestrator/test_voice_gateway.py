@@ -16,6 +16,7 @@ from starlette.websockets import WebSocket
 
 from connection_events import ConnectionEvent, EventType, Reason, SpeechControl
 from connection_events.in_process import ProcessBroadcast, ProcessChannel
+from connection_events.interruptions import INTERRUPTIONS
 from devstack.waiting import eventually
 from orchestrator.ending.report import EndReport
 from orchestrator.errors import UnavailableError
@@ -402,6 +403,23 @@ async def test_an_interrupt_stops_the_speech_and_is_told(webrtc, in_room):
     await in_room.serve(socket, record)
     assert in_room.stopped == [record.id]
     assert "interrupted" in [each["type"] for each in socket.notices]
+
+
+async def test_the_agents_own_word_that_it_was_cut_off_is_told_once_each_time(webrtc, in_room):
+    agent: Any = SimpleNamespace(
+        sid="PA_1", kind=rtc.ParticipantKind.PARTICIPANT_KIND_AGENT, attributes={}
+    )
+
+    def listen(participant: VoiceParticipant) -> None:
+        for count in ("3", "3", "4", "4"):  # 3 of them before we came
+            agent.attributes[INTERRUPTIONS] = count
+            participant._look_at(agent)
+
+    in_room.joins = listen
+    socket = Socket()
+    socket.say(type="end")
+    await in_room.serve(socket, await in_room.session())
+    assert [each["type"] for each in socket.notices].count("interrupted") == 1
 
 
 async def test_a_state_out_of_reach_stops_no_connection_from_ending(

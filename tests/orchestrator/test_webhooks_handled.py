@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,6 +16,7 @@ from orchestrator.errors import OrchestratorError
 from orchestrator.rooms import Present
 from orchestrator.spawners.dispatch import DispatchSpawner
 from orchestrator.spawners.spawner import Spawner
+from orchestrator.voice.participant import LOST
 from orchestrator.webhooks.incoming import LiveKitWebhooks
 from sessions import SessionRecord, SessionStyle, StateUnreachableError
 from sessions.naming import dispatch_metadata, new_session_id, now_ms
@@ -30,6 +32,7 @@ from tests.orchestrator.ending_world import (
     until,
 )
 from tests.orchestrator.webhook_events import AGENT, an_event, plain, send
+from worker.owned_tasks import end_tasks
 
 pytest_plugins = ["tests.orchestrator.ending_fixtures"]
 
@@ -46,6 +49,7 @@ async def taking(
     async with tended.cleaning() as cleanups:
         webhooks = LiveKitWebhooks(
             state=tended.state,
+            events=tended.events,
             rooms=tended.rooms,
             spawner=spawner or DispatchSpawner(tended.rooms),
             endings=cleanups,
@@ -122,7 +126,61 @@ async def test_somebody_who_vanished_and_does_not_come_back_ends_their_session(t
     async with taking(tended) as webhooks:
         await send(webhooks, an_event("participant_left", record, reason=VANISHED))
         await until(lambda: tended.is_gone(record))
-    assert [event.reason for event in tended.heard] == [Reason.TIMEOUT]
+    lost, ended = tended.heard
+    assert (lost.reason, ended.reason) == (Reason.TIMEOUT, Reason.TIMEOUT)
+
+
+@pytest.mark.parametrize(
+    ("why", "reason"),
+    [
+        (api.DisconnectReason.CONNECTION_TIMEOUT, Reason.TIMEOUT),
+        (VANISHED, Reason.TIMEOUT),
+        (api.DisconnectReason.SERVER_SHUTDOWN, Reason.SERVER_ERROR),
+    ],
+)
+async def test_a_lost_connection_is_said_at_once_with_the_time_of_the_loss(tended, why, reason):
+    record = await tended.started(an_agent())
+    body = an_event("participant_left", record, reason=why)
+    lost_at_ms = int(json.loads(body)["createdAt"]) * 1000
+    async with taking(tended, RECONNECT_GRACE_S="60") as webhooks:
+        for _ in range(2):
+            await send(webhooks, body)
+        await until(lambda: _is_heard(tended))
+        await _drop(webhooks)
+    assert [(event.type, event.conversation_id) for event in tended.heard] == [
+        ("connection_disconnected", record.id)
+    ]
+    assert (tended.heard[0].reason, tended.heard[0].timestamp_ms) == (reason, lost_at_ms)
+    assert not await tended.state.records.has_ended(record.id)
+
+
+async def _is_heard(tended: World) -> bool:
+    return bool(tended.heard)
+
+
+async def _drop(webhooks: LiveKitWebhooks) -> None:
+    """Wait no longer for anybody's return."""
+    await end_tasks(webhooks._tasks)
+
+
+@pytest.mark.parametrize(
+    "why",
+    [LOST, api.DisconnectReason.PARTICIPANT_REMOVED, api.DisconnectReason.ROOM_DELETED],
+    ids=["the voice gateway", "who removed them", "who deleted the room"],
+)
+async def test_a_loss_that_somebody_else_says_is_not_said_twice(tended, why):
+    record = await tended.started(an_agent())
+    async with taking(tended) as webhooks:
+        await send(webhooks, an_event("participant_left", record, reason=why))
+        await until(lambda: tended.is_gone(record))
+    assert len(tended.heard) == 1  # the end
+
+
+async def test_nobody_is_said_to_be_lost_who_is_there(tended):
+    record = await tended.started(a_person(), an_agent())
+    async with taking(tended) as webhooks:
+        await send(webhooks, an_event("participant_left", record, reason=VANISHED))
+    assert tended.heard == []
 
 
 @pytest.mark.parametrize("is_told", [True, False], ids=["joined", "its joining got lost"])

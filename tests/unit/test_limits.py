@@ -10,8 +10,13 @@ from livekit import rtc
 from livekit.agents import AgentStateChangedEvent, UserStateChangedEvent
 
 from assistant.persona import farewell
+from tests.unit.test_presence import Clock
 from worker import limits
 from worker.limits import Limit, Limits
+from worker.whereabouts import Sign, Whereabouts
+
+AWAY = Sign(Whereabouts.GONE, 1)
+BACK = Sign(Whereabouts.HERE, 2)
 
 
 class Ending:
@@ -44,6 +49,11 @@ class Ending:
     def agent(self, old: str, new: str) -> None:
         event = AgentStateChangedEvent(old_state=old, new_state=new)  # type: ignore[arg-type]
         self.session.emit("agent_state_changed", event)
+
+
+@pytest.fixture
+async def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(monkeypatch)
 
 
 @pytest.fixture
@@ -80,6 +90,34 @@ async def test_silence_ends_it_and_speech_of_either_side_does_not_count_as_silen
     await asyncio.wait_for(ending.ended.wait(), 2)
     assert 0.75 < time.monotonic() - began_at < 1.2
     assert ending.noted == ["tell silence", "end silence"]
+    await watched.aclose()
+
+
+async def test_nobody_is_silent_while_the_person_is_away_and_silence_begins_anew_on_their_return(
+    ending, clock
+):
+    watched = ending.watched(600, 10)
+    await clock.passes(0)  # it begins to wait
+    await clock.passes(8)
+    watched.follow(AWAY)
+    await clock.passes(100)
+    assert ending.noted == []
+    watched.follow(BACK)
+    await clock.passes(8)
+    assert ending.noted == []
+    await clock.passes(3)
+    await clock.passes(0)
+    assert ending.noted == ["tell silence", "end silence"]
+    await watched.aclose()
+
+
+async def test_a_session_has_its_length_also_while_the_person_is_away(ending, clock):
+    watched = ending.watched(60, 10)
+    await clock.passes(0)
+    watched.follow(AWAY)
+    await clock.passes(61)
+    await clock.passes(0)
+    assert ending.noted == ["tell length", "end length"]
     await watched.aclose()
 
 

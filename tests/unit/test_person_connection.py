@@ -26,6 +26,7 @@ from tests.unit.test_presence import Job
 from tests.unit.test_releases import NAMES, FakeStage
 from worker.connection import PersonConnection
 from worker.speaking_flag import SpeakingFlag
+from worker.whereabouts import Sign
 
 Events = list[ConnectionEvent]
 UNREACHABLE = StateUnreachableError("Redis is out of reach")
@@ -51,6 +52,7 @@ class Talk:
         self.job.room.enter("alice")
         self.stages = {name: FakeStage() for name in NAMES}
         self.lost: list[float] = []
+        self.followed: list[bool] = []
         self.kept = 0
         ctx: Any = self.job
         self.connection = PersonConnection(
@@ -59,7 +61,10 @@ class Talk:
 
     def begin(self) -> None:
         session: Any = rtc.EventEmitter()
-        self.connection.attach(session, self.stages, lost=self.lost.append)
+        self.connection.attach(session, self.stages, lost=self.lost.append, changed=self._note)
+
+    def _note(self, sign: Sign) -> None:
+        self.followed.append(sign.is_here)
 
     async def keep(self) -> None:
         self.kept += 1
@@ -124,6 +129,7 @@ async def test_whoever_vanishes_is_said_to_be_gone_once_and_back_once(talk, sett
             )
         )
     assert len(talk.lost) == 1
+    assert talk.followed == [True, False, True]
 
 
 async def test_an_event_about_this_conversation_stops_it_and_about_another_does_not(
@@ -158,6 +164,7 @@ async def test_what_happens_before_the_session_runs_is_done_to_it_once_it_does(
     talk.begin()
     await until(lambda: talk.works() == [False] * 3)
     assert len(talk.lost) == 1
+    assert talk.followed == [False]
     await talk.connection.end(talk.keep)
 
 

@@ -9,7 +9,7 @@ import time
 from typing import Any
 
 import pytest
-from livekit import api
+from livekit import api, rtc
 
 from orchestrator.parts import Parts
 from session_context import livekit_identity_to_uuid
@@ -50,7 +50,7 @@ async def test_the_token_joins_this_room_only_for_two_hours(anywhere: World):
         "canPublishData",
     }
     assert abs(claims["exp"] - time.time() - 7200) < 30
-    assert "roomConfig" not in claims
+    assert "agents" not in claims["roomConfig"]  # the room has its agent
 
 
 async def test_the_agent_is_dispatched_once_with_the_session_and_the_identity(anywhere: World):
@@ -64,6 +64,40 @@ async def test_the_agent_is_dispatched_once_with_the_session_and_the_identity(an
     assert told["sessionId"] == started["sessionId"]
     assert told["identity"] == "alice@example.com"
     assert (told["voiceId"], told["openingLine"], told["attempt"]) == ("alloy", "Hi!", 1)
+
+
+@pytest.mark.parametrize("token_of", ["the first style", "the voice gateway"])
+async def test_a_room_that_got_lost_is_made_again_as_it_was_by_whoever_joins(
+    webrtc, anywhere: World, token_of: str
+):
+    started = await anywhere.start("alice@example.com")
+    name, rooms, token = started["roomName"], anywhere.parts.rooms, started["token"]
+    if token_of == "the voice gateway":
+        record = await anywhere.parts.state.records.get(started["sessionId"])
+        assert record is not None
+        token = anywhere.parts.voice.gateway._make_token(record)
+    first = await rooms.find(name)
+    assert await _dispatches_once_joined(anywhere, name, token) == 1
+    await rooms.delete(name)
+    assert await _dispatches_once_joined(anywhere, name, token) == 0
+    again = await rooms.find(name)
+    assert first is not None
+    assert again is not None
+    assert again.departure_timeout == first.departure_timeout == rooms.departure_timeout_s
+    assert (again.metadata, again.empty_timeout) == (first.metadata, first.empty_timeout)
+    await rooms.delete(name)
+
+
+async def _dispatches_once_joined(world: World, name: str, token: str) -> int:
+    """Join a room and leave it; how often our agent was sent there."""
+    info, person = world.livekit, rtc.Room()
+    await person.connect(info.url, token)
+    try:
+        async with api.LiveKitAPI(info.url, info.api_key, info.api_secret) as livekit:
+            found = await livekit.agent_dispatch.list_dispatch(name)
+    finally:
+        await person.disconnect()
+    return sum(each.agent_name == "assistant" for each in found)
 
 
 async def test_a_nameless_agent_is_dispatched_once_too(quiet_livekit, redis):
