@@ -10,6 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from livekit import api
 
+from connection_events import ConnectionEvent
+from connection_events.in_process import ProcessChannel
 from orchestrator.ending.reconciler import Reconciler
 from orchestrator.spawners.dispatch import DispatchSpawner
 from orchestrator.webhooks.incoming import LiveKitWebhooks
@@ -83,16 +85,21 @@ async def _check(story: Story) -> None:
         record = await _truth(world, story)
         sent = events_of(story, record)
         given_settings = made_settings(RECONNECT_GRACE_S="0.001")
+        of_webhooks, losses = ProcessChannel(), list[ConnectionEvent]()
+
+        async def note(event: ConnectionEvent) -> None:
+            losses.append(event)
+
         async with world.cleaning() as cleanups:
             webhooks = LiveKitWebhooks(
                 state=world.state,
-                events=world.events,
+                events=of_webhooks,
                 rooms=world.rooms,
                 spawner=DispatchSpawner(world.rooms),
                 endings=cleanups,
                 settings=given_settings,
             )
-            async with webhooks.running():
+            async with of_webhooks.listening(note), webhooks.running():
                 for number in story.heard:
                     await send(webhooks, sent[number % len(sent)])
                 await until(lambda: _is_quiet(webhooks))
@@ -108,9 +115,9 @@ async def _check(story: Story) -> None:
         assert lives is story.stays
         assert (record.room in world.rooms.rooms) is story.stays
         assert await world.state.records.has_ended(record.id) is not story.stays
-        losses = 0 if story.stays else story.reasons.count(api.DisconnectReason.SIGNAL_CLOSE)
-        ends = 0 if story.stays else 1
-        assert ends <= len(world.heard) <= ends + losses
+        assert len(world.heard) == (0 if story.stays else 1)
+        lost = 0 if story.stays else story.reasons.count(api.DisconnectReason.SIGNAL_CLOSE)
+        assert len(losses) <= lost
 
 
 async def _truth(world: World, story: Story) -> SessionRecord:
