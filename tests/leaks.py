@@ -16,8 +16,7 @@ from pathlib import Path
 
 import psutil
 
-_GRACE_S = 10.0
-"""What is left then is left for good: a busy machine is slow to close what it closes."""
+_GRACE_S = 3.0
 
 _shared_threads: set[str] = set()
 _shared_pids: set[int] = set()

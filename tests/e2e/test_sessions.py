@@ -247,7 +247,7 @@ async def test_an_old_token_brings_no_ended_session_back(running, state, identit
     (job,) = await eventually(lambda: entered(running.worker, record.room))
     began_at = datetime.fromisoformat(str(job["timestamp"]).replace("Z", "+00:00")).timestamp()
     assert gone_at - began_at < 1.0
-    await until(lambda: _has_no_room(running.worker, record.room))
+    await until(lambda: _has_no_room(running.worker, record.room), 1.0)
     assert await state.records.get(record.id) is None
 
 
@@ -422,7 +422,7 @@ async def test_who_says_nothing_is_told_so_and_the_session_ends(limited, identit
         assert time.monotonic() - heard_at > 1.5
         await asyncio.wait_for(person.disconnected.wait(), 5)
     assert await state.records.has_ended(record.id)
-    await until(lambda: _has_no_room(limited, record.room))
+    await until(lambda: _has_no_room(limited, record.room), 1.0)
     await state.aclose()
 
 
@@ -440,4 +440,4 @@ async def test_a_conversation_that_is_too_long_is_ended_with_a_word(limited, ide
                 break
         assert "time is up" in heard
         await asyncio.wait_for(person.disconnected.wait(), 5)
-    await until(lambda: _has_no_room(limited, room))
+    await until(lambda: _has_no_room(limited, room), 1.0)

@@ -7,18 +7,18 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
 
 import pytest
 
-from memory import Category, Memory, MemoryManager, NewMemory, SqliteMemoryStore
+from memory import Category, Memory, MemoryManager, NewMemory
 from memory.extraction import Extraction, Fact, FactModelError, RuleModel, ToldTurn
 from memory.extraction.extractor import Extractor
 from memory.extraction.settling import settled
 from memory.recorder import Recorder, UserTurn, write_id
 from session_context import set_session_generation, set_session_user
-from storage import StorageUnavailableError, StoreThreads
-from storage.person_file import PersonFiles
+from storage import StorageUnavailableError
+
+pytest_plugins = ["tests.unit.extraction_fixtures"]
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=timezone.utc)
 
@@ -52,22 +52,6 @@ class FixedModel:
         if isinstance(answer, Exception):
             raise answer
         return answer
-
-
-@pytest.fixture
-def threads():
-    made = StoreThreads(2)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def memory(tmp_path: Path):
-    set_session_user("alice@example.com")
-    people = PersonFiles(tmp_path)
-    store = SqliteMemoryStore(people)
-    yield MemoryManager(lambda: store)
-    people.close()
 
 
 def extractor(memory, threads, model, **options) -> Extractor:

@@ -14,24 +14,12 @@ from memory.outbox.delivery import Delivery
 from memory.outbox.drainer import DrainLock
 from memory.outbox.errors import OutboxBusyError
 from storage import MigrationsMissingError, StorageRefusedError, StorageUnavailableError
-from tests.outbox import Database, an_outbox, new
+from tests.outbox import an_outbox, new
+
+pytest_plugins = ["tests.unit.outbox_fixtures"]
 
 ALICE, BOB = str(uuid.uuid4()), str(uuid.uuid4())
 AWAY = StorageUnavailableError("away")
-
-
-@pytest.fixture
-def outbox(data_dir):
-    made = an_outbox(data_dir)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def database(tmp_path):
-    made = Database(tmp_path / "database")
-    yield made
-    made.files.close()
 
 
 @pytest.fixture

@@ -9,25 +9,13 @@ import pytest
 from memory import Category
 from memory.outbox import OutboxMemoryStore, OutboxUnwritableError
 from memory.outbox.delivery import Delivery
-from tests.outbox import Database, an_outbox, new
+from tests.outbox import new
+
+pytest_plugins = ["tests.unit.outbox_fixtures"]
 
 ALICE = str(uuid.uuid4())
 FACT = Category.FACT
 FULL = OutboxUnwritableError("disk full", "free space under DATA_DIR")
-
-
-@pytest.fixture
-def outbox(data_dir):
-    made = an_outbox(data_dir)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def database(tmp_path):
-    made = Database(tmp_path / "database")
-    yield made
-    made.files.close()
 
 
 @pytest.fixture

@@ -12,24 +12,12 @@ from memory.outbox import Drainer, OutboxFile, OutboxMemoryStore, OutboxUnwritab
 from memory.outbox.generations import Generations
 from people import SqlitePeopleStore
 from storage import StorageUnavailableError
-from tests.outbox import Database, an_outbox, new
+from tests.outbox import Database, new
+
+pytest_plugins = ["tests.unit.outbox_fixtures"]
 
 ALICE = str(uuid.uuid4())
 AWAY = StorageUnavailableError("away")
-
-
-@pytest.fixture
-def outbox(data_dir):
-    made = an_outbox(data_dir)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def database(tmp_path):
-    made = Database(tmp_path / "database")
-    yield made
-    made.files.close()
 
 
 @pytest.fixture

@@ -20,23 +20,11 @@ from storage import StorageRejectedError, StorageUnavailableError
 from storage.person_file import PersonFiles
 from tests.outbox import Database, an_outbox, new, now
 
+pytest_plugins = ["tests.unit.outbox_fixtures"]
+
 ALICE, BOB = str(uuid.uuid4()), str(uuid.uuid4())
 FACT = Category.FACT
 AWAY = StorageUnavailableError("away")
-
-
-@pytest.fixture
-def outbox(data_dir):
-    made = an_outbox(data_dir)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def database(tmp_path):
-    made = Database(tmp_path / "database")
-    yield made
-    made.files.close()
 
 
 @pytest.fixture

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 
 import pytest
 
 from devstack.waiting import eventually
-from memory import MemoryManager, SqliteMemoryStore
 from memory.extraction import Extraction, ReadingState
 from memory.extraction.fact import FactModel
-from session_context import set_session_user
-from storage import StorageRejectedError, StoreThreads
-from storage.person_file import PersonFiles
+from storage import StorageRejectedError
 from tests.unit.test_extractor import FixedModel, extractor, told
+
+pytest_plugins = ["tests.unit.extraction_fixtures"]
 
 P, R, C, F, X = ReadingState
 
@@ -43,22 +41,6 @@ class Watcher:
 
     def seen(self) -> list[list[ReadingState]]:
         return list(self.states.values())
-
-
-@pytest.fixture
-def threads():
-    made = StoreThreads(2)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def memory(tmp_path: Path):
-    set_session_user("alice@example.com")
-    people = PersonFiles(tmp_path)
-    store = SqliteMemoryStore(people)
-    yield MemoryManager(lambda: store)
-    people.close()
 
 
 async def test_turns_that_are_read_together_are_one_read_that_waits_runs_and_is_done(
